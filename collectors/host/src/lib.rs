@@ -1,0 +1,1 @@
+//! Evidence about the machine that evidenced runs on.

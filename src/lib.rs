@@ -1,0 +1,1 @@
+//! evidenced: continuous, tamper-evident proof that SOC 2 controls operated.
