@@ -1,0 +1,13 @@
+//! The evidence log, format v1: a Merkle log in SQLite that only grows.
+
+pub mod append;
+
+pub mod blob;
+pub mod checkpoint;
+pub mod guard;
+pub mod leaf;
+
+pub mod start;
+pub mod store;
+pub mod tree;
+pub mod verify;
