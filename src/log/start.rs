@@ -79,7 +79,7 @@ pub(super) fn make_directory(paths: &Paths) -> Result<(), StoreError> {
     sync_directory(directory.parent().unwrap_or(Path::new("/")))
 }
 
-/// Whether a store is there, is not, or was being made when its maker died.
+/// Whether a store has to be made: there is none, or its maker died before it was done. Refuses half a store.
 pub(super) fn needs_creating(paths: &Paths) -> Result<bool, StoreError> {
     let present = |path: &Path| path.try_exists().map_err(StoreError::io(path));
     if present(&paths.creating())? {
@@ -118,13 +118,7 @@ pub(super) fn create(paths: &Paths, name: &str) -> Result<(Connection, File, Sig
         b"this store is being made; nothing in it has been acknowledged\n",
     )?;
     sync_directory(paths.directory())?;
-    for file in [
-        paths.database(),
-        paths.database().with_extension("db-wal"),
-        paths.database().with_extension("db-shm"),
-        paths.guard(),
-        paths.key(),
-    ] {
+    for file in paths.files() {
         match std::fs::remove_file(&file) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 return Err(StoreError::Io(file, error));
@@ -420,8 +414,8 @@ fn open_database(paths: &Paths) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-/// Creates a file that must not exist, 0600, flushed.
-fn write_new(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+/// Makes a file anew, 0600, flushed.
+pub(super) fn write_new(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     let written = || -> std::io::Result<()> {
         let mut file = OpenOptions::new()
             .write(true)

@@ -8,6 +8,7 @@
 //! | `write.lock` | held for one batch by whoever appends |
 //! | `daemon.lock` | held for life by the daemon |
 //! | `creating` | there only while a store is being made, and nothing in it is acknowledged |
+//! | `recovering` | there only while `recover` is at work: what is known of the old log |
 //! | `logs/ORIGIN/` | earlier logs that `recover` put away, read-only |
 //!
 //! The tables of `evidence.db` (`user_version` 1; hashes are 32 bytes, times text as in the leaves):
@@ -78,6 +79,24 @@ impl Paths {
     /// `creating`.
     pub fn creating(&self) -> PathBuf {
         self.0.join("creating")
+    }
+
+    /// `recovering`.
+    pub fn recovering(&self) -> PathBuf {
+        self.0.join("recovering")
+    }
+
+    /// All files that make up one log.
+    pub fn files(&self) -> [PathBuf; 5] {
+        let database = self.database();
+        let beside = |extension| database.with_extension(extension);
+        [
+            self.database(),
+            beside("db-wal"),
+            beside("db-shm"),
+            self.guard(),
+            self.key(),
+        ]
     }
 
     /// `logs`.

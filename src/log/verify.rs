@@ -54,6 +54,15 @@ pub struct Problem {
     pub detail: String,
 }
 
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.seq {
+            Some(seq) => write!(f, "{} at seq {seq}: {}", self.kind, self.detail),
+            None => write!(f, "{}: {}", self.kind, self.detail),
+        }
+    }
+}
+
 /// Problems as they are found.
 #[derive(Debug, Default)]
 pub struct Problems {
