@@ -1,1 +1,4 @@
 //! evidenced: continuous, tamper-evident proof that SOC 2 controls operated.
+
+pub mod config;
+pub mod secret;
