@@ -114,3 +114,110 @@ fn store_directory(environment: &Environment) -> Result<PathBuf, Problem> {
         ),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    const SOURCE: &str = "source = [{ name = \"a\", type = \"host\", \
+                          collectors.\"host.baseline\".schedule = \"0 * * * *\" }]\n";
+
+    fn told<T: std::fmt::Debug>(result: Result<T, impl std::fmt::Display>) -> String {
+        result.map_or_else(|error| error.to_string(), |value| format!("{value:?}"))
+    }
+
+    #[test]
+    fn the_first_configuration_that_exists_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |file: &str, name: &str| {
+            let path = folder.path().join(file);
+            fs::write(&path, format!("name = \"{name}\"\n{SOURCE}")).unwrap();
+            path
+        };
+        let mut environment = Environment {
+            current_directory: folder.path().to_path_buf(),
+            system_config: folder.path().join("system.toml"),
+            ..Environment::default()
+        };
+        let name = |named: Option<&Path>, environment: &Environment| {
+            Config::find(named, environment).map(|config| config.name.as_str().to_owned())
+        };
+        assert_eq!(name(None, &environment).unwrap(), "evidenced");
+        write("system.toml", "system");
+        assert_eq!(name(None, &environment).unwrap(), "system");
+        write("evidenced.toml", "here");
+        assert_eq!(name(None, &environment).unwrap(), "here");
+        environment.config = Some(write("variable.toml", "variable"));
+        assert_eq!(name(None, &environment).unwrap(), "variable");
+        write("flag.toml", "flag");
+        assert_eq!(name(Some(Path::new("flag.toml")), &environment).unwrap(), "flag");
+
+        environment.config = Some(PathBuf::from("none.toml"));
+        let path = folder.path().display();
+        assert!(told(name(None, &environment)).starts_with(&format!("{path}/none.toml: no such file\n")));
+    }
+
+    #[test]
+    fn a_customary_configuration_that_is_there_but_unreadable_is_not_passed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let environment = Environment {
+            current_directory: folder.path().to_path_buf(),
+            system_config: folder.path().join("etc/config.toml"),
+            ..Environment::default()
+        };
+        fs::create_dir(folder.path().join("etc")).unwrap();
+        let path = folder.path().join("evidenced.toml");
+        let found = || told(Config::find(None, &environment).map(|_| ()));
+        assert_eq!(found(), "()");
+
+        symlink("nowhere", &path).unwrap();
+        assert!(found().contains("evidenced.toml: no such file"), "{}", found());
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        assert!(
+            found().contains("evidenced.toml: a directory, not a file"),
+            "{}",
+            found()
+        );
+    }
+
+    #[test]
+    fn the_store_lies_where_the_first_that_speaks_says() {
+        let config = Config::parse(SOURCE.as_bytes(), None).unwrap();
+        let place = |config: &Config, named: Option<&str>, environment: &Environment| {
+            told(config.store_directory(named.map(Path::new), environment)).replace('"', "")
+        };
+        let mut environment = Environment {
+            current_directory: PathBuf::from("/here"),
+            ..Environment::default()
+        };
+        assert_eq!(
+            place(&config, None, &environment),
+            "no folder is known for the store: $HOME is not set to an absolute path\n  \
+             help: name one with --store, or as directory in [store] of the configuration"
+        );
+        environment.home = Some(PathBuf::from("/people/ann"));
+        assert_eq!(
+            place(&config, None, &environment),
+            "/people/ann/.local/state/evidenced"
+        );
+        environment.xdg_state_home = Some(PathBuf::from("relative"));
+        assert_eq!(
+            place(&config, None, &environment),
+            "/people/ann/.local/state/evidenced"
+        );
+        environment.xdg_state_home = Some(PathBuf::from("/state"));
+        assert_eq!(place(&config, None, &environment), "/state/evidenced");
+        environment.is_root = true;
+        assert_eq!(place(&config, None, &environment), "/var/lib/evidenced");
+        environment.state_directory = Some("/run/one:/run/two".into());
+        assert_eq!(place(&config, None, &environment), "/run/one");
+        let configured =
+            Config::parse(format!("store.directory = \"/data\"\n{SOURCE}").as_bytes(), None).unwrap();
+        assert_eq!(place(&configured, None, &environment), "/data");
+        assert_eq!(place(&configured, Some("flag"), &environment), "/here/flag");
+    }
+}

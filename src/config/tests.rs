@@ -1,8 +1,6 @@
 //! Every kind of bad configuration, and what the user is told about it.
 
 use proptest::prelude::*;
-use std::fs;
-use std::os::unix::fs::symlink;
 
 use super::*;
 
@@ -311,97 +309,6 @@ fn debug_shows_neither_text_nor_settings() {
     let text = GOOD.replace("[source.", "settings = { token = \"hunter2\" }\n[source.");
     let shown = format!("{:?}", parse(&text).unwrap());
     assert!(!shown.contains("hunter2"), "{shown}");
-}
-
-#[test]
-fn the_first_configuration_that_exists_counts() {
-    let folder = tempfile::tempdir().unwrap();
-    let write = |file: &str, name: &str| {
-        let path = folder.path().join(file);
-        fs::write(&path, format!("name = \"{name}\"\n{GOOD}")).unwrap();
-        path
-    };
-    let mut environment = Environment {
-        current_directory: folder.path().to_path_buf(),
-        system_config: folder.path().join("system.toml"),
-        ..Environment::default()
-    };
-    let name = |named: Option<&Path>, environment: &Environment| {
-        Config::find(named, environment).map(|config| config.name.as_str().to_owned())
-    };
-    assert_eq!(name(None, &environment).unwrap(), "evidenced");
-    write("system.toml", "system");
-    assert_eq!(name(None, &environment).unwrap(), "system");
-    write("evidenced.toml", "here");
-    assert_eq!(name(None, &environment).unwrap(), "here");
-    environment.config = Some(write("variable.toml", "variable"));
-    assert_eq!(name(None, &environment).unwrap(), "variable");
-    write("flag.toml", "flag");
-    assert_eq!(name(Some(Path::new("flag.toml")), &environment).unwrap(), "flag");
-
-    environment.config = Some(PathBuf::from("none.toml"));
-    let path = folder.path().display();
-    assert!(told_by(name(None, &environment)).starts_with(&format!("{path}/none.toml: no such file\n")));
-}
-
-#[test]
-fn a_customary_configuration_that_is_there_but_unreadable_is_not_passed_over() {
-    let folder = tempfile::tempdir().unwrap();
-    let environment = Environment {
-        current_directory: folder.path().to_path_buf(),
-        system_config: folder.path().join("etc/config.toml"),
-        ..Environment::default()
-    };
-    fs::create_dir(folder.path().join("etc")).unwrap();
-    let path = folder.path().join("evidenced.toml");
-    let told = || told_by(Config::find(None, &environment).map(|_| ()));
-    assert_eq!(told(), "()");
-
-    symlink("nowhere", &path).unwrap();
-    assert!(told().contains("evidenced.toml: no such file"), "{}", told());
-    fs::remove_file(&path).unwrap();
-    fs::create_dir(&path).unwrap();
-    assert!(
-        told().contains("evidenced.toml: a directory, not a file"),
-        "{}",
-        told()
-    );
-}
-
-#[test]
-fn the_store_lies_where_the_first_that_speaks_says() {
-    let config = parse(GOOD).unwrap();
-    let place = |config: &Config, named: Option<&str>, environment: &Environment| {
-        told_by(config.store_directory(named.map(Path::new), environment)).replace('"', "")
-    };
-    let mut environment = Environment {
-        current_directory: PathBuf::from("/here"),
-        ..Environment::default()
-    };
-    assert_eq!(
-        place(&config, None, &environment),
-        "no folder is known for the store: $HOME is not set to an absolute path\n  \
-         help: name one with --store, or as directory in [store] of the configuration"
-    );
-    environment.home = Some(PathBuf::from("/people/ann"));
-    assert_eq!(
-        place(&config, None, &environment),
-        "/people/ann/.local/state/evidenced"
-    );
-    environment.xdg_state_home = Some(PathBuf::from("relative"));
-    assert_eq!(
-        place(&config, None, &environment),
-        "/people/ann/.local/state/evidenced"
-    );
-    environment.xdg_state_home = Some(PathBuf::from("/state"));
-    assert_eq!(place(&config, None, &environment), "/state/evidenced");
-    environment.is_root = true;
-    assert_eq!(place(&config, None, &environment), "/var/lib/evidenced");
-    environment.state_directory = Some("/run/one:/run/two".into());
-    assert_eq!(place(&config, None, &environment), "/run/one");
-    let configured = parse(&format!("[store]\ndirectory = \"/data\"\n{GOOD}")).unwrap();
-    assert_eq!(place(&configured, None, &environment), "/data");
-    assert_eq!(place(&configured, Some("flag"), &environment), "/here/flag");
 }
 
 proptest! {
