@@ -46,6 +46,34 @@ impl Environment {
         }
     }
 
+    /// The folder of the store where neither command line nor configuration names one: the first of `$STATE_DIRECTORY`,
+    /// else `/var/lib/evidenced` as root, else `evidenced` in the XDG state folder.
+    pub fn store_directory(&self) -> Result<PathBuf, Problem> {
+        let absolute = |path: &&PathBuf| path.is_absolute();
+        let first_state_directory = self
+            .state_directory
+            .as_ref()
+            .and_then(|list| list.as_bytes().split(|byte| *byte == b':').next())
+            .filter(|first| !first.is_empty());
+        if let Some(first) = first_state_directory {
+            return Ok(PathBuf::from(OsStr::from_bytes(first)));
+        }
+        if self.is_root {
+            return Ok(PathBuf::from("/var/lib/evidenced"));
+        }
+        // The XDG base directory specification has relative paths ignored.
+        if let Some(state) = self.xdg_state_home.as_ref().filter(absolute) {
+            return Ok(state.join("evidenced"));
+        }
+        match self.home.as_ref().filter(absolute) {
+            Some(home) => Ok(home.join(".local/state/evidenced")),
+            None => Err(Problem::new(
+                "no folder is known for the store: $HOME is not set to an absolute path",
+            )
+            .help("name one with --store, or as directory in [store] of the configuration")),
+        }
+    }
+
     /// The files that may hold the configuration, the first that exists counting.
     fn customary_configs(&self) -> [PathBuf; 2] {
         [
@@ -74,7 +102,8 @@ impl Config {
         Self::embedded()
     }
 
-    /// The folder of the store: `named` (`--store`), else this configuration's, else as [`store_directory`] says.
+    /// The folder of the store: `named` (`--store`), else this configuration's, else as
+    /// [`Environment::store_directory`] says.
     pub fn store_directory(
         &self,
         named: Option<&Path>,
@@ -82,36 +111,8 @@ impl Config {
     ) -> Result<PathBuf, Problem> {
         match named.or(self.store_directory.as_deref()) {
             Some(path) => Ok(environment.current_directory.join(path)),
-            None => store_directory(environment),
+            None => environment.store_directory(),
         }
-    }
-}
-
-/// The folder of the store where neither command line nor configuration names one: the first of `$STATE_DIRECTORY`,
-/// else `/var/lib/evidenced` as root, else `evidenced` in the XDG state folder.
-fn store_directory(environment: &Environment) -> Result<PathBuf, Problem> {
-    let absolute = |path: &&PathBuf| path.is_absolute();
-    let first_state_directory = environment
-        .state_directory
-        .as_ref()
-        .and_then(|list| list.as_bytes().split(|byte| *byte == b':').next())
-        .filter(|first| !first.is_empty());
-    if let Some(first) = first_state_directory {
-        return Ok(PathBuf::from(OsStr::from_bytes(first)));
-    }
-    if environment.is_root {
-        return Ok(PathBuf::from("/var/lib/evidenced"));
-    }
-    // The XDG base directory specification has relative paths ignored.
-    if let Some(state) = environment.xdg_state_home.as_ref().filter(absolute) {
-        return Ok(state.join("evidenced"));
-    }
-    match environment.home.as_ref().filter(absolute) {
-        Some(home) => Ok(home.join(".local/state/evidenced")),
-        None => Err(
-            Problem::new("no folder is known for the store: $HOME is not set to an absolute path")
-                .help("name one with --store, or as directory in [store] of the configuration"),
-        ),
     }
 }
 

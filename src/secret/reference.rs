@@ -107,7 +107,7 @@ fn read<E: Error>(key: &str, value: String) -> Result<SecretRef, E> {
     match key {
         "env" if is_variable(&value) => Ok(SecretRef::Env(value)),
         "env" => Err(E::custom(
-            "env must be the name of an environment variable\nwrite letters, digits and underscores: { env = \"NAME\" }",
+            "env must be the name of an environment variable\nwrite capital letters, digits and underscores: { env = \"NAME\" }",
         )),
         "file" if Path::new(&value).is_absolute() && !value.contains('\0') => {
             Ok(SecretRef::File(value.into()))
@@ -122,10 +122,13 @@ fn read<E: Error>(key: &str, value: String) -> Result<SecretRef, E> {
     }
 }
 
+/// In capitals, as is the custom: a token has both cases, and a message about a variable that is not set names it.
 fn is_variable(name: &str) -> bool {
     !name.is_empty()
         && !name.starts_with(|c: char| c.is_ascii_digit())
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        && name
+            .chars()
+            .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
 }
 
 /// What systemd allows, so that a name never leads out of the folder.

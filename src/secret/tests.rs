@@ -118,11 +118,11 @@ fn a_malformed_reference_is_explained_and_not_repeated() {
             format!("what says where a secret is must be text\nwrite {forms}")
         );
     }
-    for name in ["", "1A", "hunter 2", "A=hunter2"] {
+    for name in ["", "1A", "hunter2", "HUNTER 2", "A=HUNTER2"] {
         assert_eq!(
             refusal(&format!("{{ env = {name:?} }}")),
             "env must be the name of an environment variable\n\
-             write letters, digits and underscores: { env = \"NAME\" }"
+             write capital letters, digits and underscores: { env = \"NAME\" }"
         );
     }
     assert_eq!(
