@@ -1,4 +1,6 @@
 //! evidenced: continuous, tamper-evident proof that SOC 2 controls operated.
 
 pub mod clock;
+pub mod config;
 pub mod log;
+pub mod secret;
