@@ -1,1 +1,3 @@
 //! evidenced: continuous, tamper-evident proof that SOC 2 controls operated.
+
+pub mod control;
