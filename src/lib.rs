@@ -4,4 +4,7 @@ pub mod clock;
 pub mod config;
 pub mod control;
 pub mod log;
+pub mod plan;
+pub mod registry;
+pub mod round;
 pub mod secret;
