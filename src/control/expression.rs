@@ -18,6 +18,7 @@
 //! resource, the finding is unknown: the daemon would meet the same resource again at its next start.
 
 mod check;
+mod functions;
 
 use cel::common::ast::IdedExpr;
 use cel::{Context, Env, ExecutionError, Value as Cel};

@@ -1,6 +1,7 @@
 use super::*;
-use crate::control::{Compiled, Severity, TestId};
+use crate::control::{Compiled, MaxAge, Outcome, Severity, Test, TestId};
 use serde_json::json;
+use std::collections::BTreeMap;
 
 const NEW: &str = r#"
 [[test]]

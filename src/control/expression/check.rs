@@ -6,6 +6,8 @@ use cel::common::ast::{
 use cel::parser::Parser;
 use std::ops::Range;
 
+use super::functions::{FUNCTIONS, OPERATORS};
+
 /// The names of our functions. `@` can't be written in CEL, so nothing but this rewriting calls them.
 pub(super) const EQUALS: &str = "@equals";
 pub(super) const DIFFERS: &str = "@differs";
@@ -17,52 +19,6 @@ const LENGTH: usize = 2048;
 const DEPTH: usize = 64;
 /// Each nesting multiplies the work by a list's length.
 const NESTED: usize = 2;
-
-const OPERATORS: [&str; 15] = [
-    operators::CONDITIONAL,
-    operators::LOGICAL_AND,
-    operators::LOGICAL_OR,
-    operators::LOGICAL_NOT,
-    operators::ADD,
-    operators::SUBSTRACT,
-    operators::MULTIPLY,
-    operators::DIVIDE,
-    operators::MODULO,
-    operators::NEGATE,
-    operators::GREATER,
-    operators::GREATER_EQUALS,
-    operators::LESS,
-    operators::LESS_EQUALS,
-    operators::NOT_STRICTLY_FALSE,
-];
-/// Function, whether on a value (`x.f()`), least and most arguments. All are deterministic and read nothing.
-const FUNCTIONS: [(&str, bool, usize, usize); 25] = [
-    ("size", false, 1, 1),
-    ("size", true, 0, 0),
-    ("contains", true, 1, 1),
-    ("startsWith", true, 1, 1),
-    ("endsWith", true, 1, 1),
-    ("matches", true, 1, 1),
-    ("matches", false, 2, 2),
-    ("bool", false, 1, 1),
-    ("int", false, 1, 1),
-    ("uint", false, 1, 1),
-    ("double", false, 1, 1),
-    ("string", false, 1, 1),
-    ("bytes", false, 1, 1),
-    ("timestamp", false, 1, 1),
-    ("duration", false, 1, 1),
-    ("getFullYear", true, 0, 1),
-    ("getMonth", true, 0, 1),
-    ("getDate", true, 0, 1),
-    ("getDayOfMonth", true, 0, 1),
-    ("getDayOfWeek", true, 0, 1),
-    ("getDayOfYear", true, 0, 1),
-    ("getHours", true, 0, 1),
-    ("getMinutes", true, 0, 1),
-    ("getSeconds", true, 0, 1),
-    ("getMilliseconds", true, 0, 1),
-];
 
 /// What is wrong with an expression, and where: a byte range of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
