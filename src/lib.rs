@@ -1,5 +1,6 @@
 //! evidenced: continuous, tamper-evident proof that SOC 2 controls operated.
 
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod control;
@@ -8,3 +9,4 @@ pub mod plan;
 pub mod registry;
 pub mod round;
 pub mod secret;
+pub mod standing;

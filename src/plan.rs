@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use evidenced_collector_api::Collector;
 
-use crate::control::{Compiled, Evaluation, Observation, Problem, Rules};
+use crate::control::{Compiled, Evaluation, Observation, Outcome, Problem, Rules, Test, TestResult};
 use crate::log::append::{AppendError, Appender, Draft};
 use crate::log::leaf::{self, Body, By, Role, SelfTest};
 use crate::log::store::{Reader, StoreError};
@@ -158,6 +158,32 @@ impl Plan {
             complete: observation.complete,
             now: observation.now,
         })
+    }
+
+    /// What every enabled test on a collector's kinds says where nothing was observed: unknown.
+    pub fn unobserved(&self, collector: &str) -> Vec<TestResult> {
+        let kinds = self
+            .lists
+            .collectors
+            .get(collector)
+            .map(|planned| planned.kinds.as_slice())
+            .unwrap_or_default();
+        let tests = self
+            .lists
+            .rules
+            .tests
+            .iter()
+            .filter(|test| test.enabled && kinds.contains(&test.resource));
+        let unknown = |test: &Test| TestResult {
+            test: test.id.clone(),
+            outcome: Outcome::Unknown,
+            pass: 0,
+            fail: 0,
+            unknown: 0,
+            not_applicable: 0,
+            excepted: 0,
+        };
+        tests.map(unknown).collect()
     }
 
     /// The leaf that seals this plan, and its blob's payload.

@@ -22,7 +22,7 @@ mod evidence;
 pub use evidence::Evidence;
 
 /// How long one target may take.
-const DEADLINE: Duration = Duration::from_secs(600);
+const DEADLINE: Duration = Duration::from_mins(10);
 
 /// What a round needs.
 pub struct Round<'a> {

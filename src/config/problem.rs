@@ -95,7 +95,7 @@ impl ConfigError {
     }
 
     /// An error if there are any problems.
-    pub(super) fn check(mut problems: Vec<Problem>) -> Result<(), Self> {
+    pub fn check(mut problems: Vec<Problem>) -> Result<(), Self> {
         if problems.is_empty() {
             return Ok(());
         }

@@ -106,7 +106,7 @@ fn describe(paths: &Paths, refused: &str, reason: &Reason) -> Result<Recovery, S
         Ok(report) if !report.problems.is_empty() => report
             .problems
             .iter()
-            .take(100)
+            .take(Recovery::LISTED)
             .map(ToString::to_string)
             .collect(),
         Ok(_) | Err(_) => vec![refused.to_owned()],

@@ -16,7 +16,7 @@ use std::time::Duration;
 use super::checkpoint::{Checkpoint, Origin, Signer, VerifierKey};
 use super::guard::{self, GUARD_SIZE, Slot};
 use super::leaf::{self, Body};
-use super::store::{self, Paths, SCHEMA, SCHEMA_VERSION, StoreError, opening, reading};
+use super::store::{self, Paths, Reader, SCHEMA, SCHEMA_VERSION, StoreError, opening, reading};
 use super::tree::{self, Frontier, Hash};
 
 /// `EVDN` in hex: lets `file` and SQLite tell our databases from others.
@@ -205,6 +205,36 @@ pub(super) fn open(paths: &Paths) -> Result<Opened, StoreError> {
         Position::Refused(why) => return Err(StoreError::Damaged(why)),
     }
     Ok(opened)
+}
+
+/// The checks of [`open`] for a reader: that database and guard fit together, by the end of the log alone.
+pub fn check_end(reader: &Reader) -> Result<(), StoreError> {
+    let connection = reader.connection();
+    let key = log_key(connection, reader.origin())?;
+    let path = reader.paths().guard();
+    let file = File::open(&path).map_err(StoreError::io(&path))?;
+    let slots = guard::read(&file).map_err(StoreError::io(&path))?;
+    let head = load_head(connection, &key)?;
+    match position(connection, &key, &slots, &head.checkpoint)? {
+        Position::Level | Position::OneBatchBehind => Ok(()),
+        Position::Refused(why) => Err(StoreError::Damaged(why)),
+    }
+}
+
+/// The key that verifies a store's log, as leaf 0 names it.
+pub fn verifier_key(reader: &Reader) -> Result<VerifierKey, StoreError> {
+    log_key(reader.connection(), reader.origin())
+}
+
+/// The signing key beside a log, which must be the one that leaf 0 names; returns its public half.
+pub fn check_key(reader: &Reader) -> Result<VerifierKey, StoreError> {
+    let signer = read_key(&reader.paths().key())?;
+    let key = verifier_key(reader)?;
+    if *signer.verifier() == key {
+        Ok(key)
+    } else {
+        Err(StoreError::Damaged("the signing key is another log's".to_owned()))
+    }
 }
 
 impl Opened {
