@@ -132,14 +132,13 @@ impl Baseline {
             resources.push(system.resource);
             return resources;
         }
-        let mut resources =
-            disks::resources(inspection, self.settings.data_mounts.as_deref(), &system.hosted);
+        let mut resources = disks::resources(inspection, self.settings.data_mounts.as_deref(), &system);
         resources.extend(accounts::resources(inspection));
         let processes = Processes::read(inspection);
         resources.extend(listeners::resources(inspection, &processes));
         resources.push(ssh::resource(inspection, &processes).await);
         resources.push(time::resource(inspection, &processes).await);
-        resources.push(updates::resource(inspection, &system.family).await);
+        resources.push(updates::resource(inspection, &system).await);
         resources.push(system.resource);
         resources
     }

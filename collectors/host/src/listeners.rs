@@ -119,7 +119,9 @@ fn handed_out(inspection: &mut Inspection<'_>) -> (HandedOut, Vec<usize>) {
         }
     });
     let spared = reserved.known().and_then(|text| {
-        port_ranges(text.trim()).ok_or_else(|| format!("{}: not a list of ports", reserved.what))
+        text.strip_suffix('\n')
+            .and_then(port_ranges)
+            .ok_or_else(|| format!("{}: not a list of ports", reserved.what))
     });
     for reason in [ports.as_ref().err(), spared.as_ref().err()]
         .into_iter()
