@@ -28,7 +28,12 @@ const KINDS: &[&str] = &[
 
 const VOLATILE: &[(&str, &str)] = &[
     ("host.system", "boot_id"),
+    // Vendors publish updates and lists grow old without anybody here changing a setting.
     ("host.updates", "package_lists_as_of"),
+    ("host.updates", "updates_pending"),
+    ("host.updates", "security_updates_pending"),
+    ("host.updates", "security_updates"),
+    ("host.updates", "reboot_required_since"),
     ("host.time", "offset_ms"),
     ("host.time", "last_synchronised"),
 ];

@@ -15,7 +15,6 @@ async fn this_very_machine_can_be_collected_and_keeps_the_contract() {
     let collector = baseline(Settings::default());
     let targets = collector.targets(&run).await.unwrap();
     let snapshot = collector.collect(&targets[0], &run).await.unwrap();
-    // Files of this machine may be newer than the test's clock, but nothing else may be amiss.
     assert_eq!(
         conformance::snapshot_breaches(&snapshot, &run),
         Vec::<String>::new()
@@ -40,5 +39,4 @@ async fn this_very_machine_can_be_collected_and_keeps_the_contract() {
     for resource in &snapshot.resources {
         assert!(collector.kinds().contains(&resource.kind.as_str()));
     }
-    assert!(!collector.check(&run).await.is_empty());
 }
