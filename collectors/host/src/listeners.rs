@@ -41,6 +41,7 @@ impl Socket {
 }
 
 pub(crate) fn resources(inspection: &mut Inspection<'_>, processes: &Processes) -> Vec<Resource> {
+    same_network_as_init(inspection);
     let (handed_out, range_calls) = handed_out(inspection);
     let mut listeners: BTreeMap<String, Resource> = BTreeMap::new();
     for (protocol, path) in TABLES {
@@ -89,6 +90,22 @@ fn resource(protocol: &str, id: &str, socket: &Socket, call: usize, processes: &
         .with_result("process", processes.holding(&socket.inode));
     resource.call.push(processes.call);
     resource
+}
+
+/// A service manager may have put us in a network namespace of our own, where nobody listens. Only a privileged
+/// process may ask.
+fn same_network_as_init(inspection: &mut Inspection<'_>) {
+    let (own, first) = (
+        inspection.link("/proc/self/ns/net"),
+        inspection.link("/proc/1/ns/net"),
+    );
+    if let (Ok(own), Ok(first)) = (own.known(), first.known())
+        && own != first
+    {
+        inspection
+            .shortfalls
+            .push("we run in another network namespace than process 1, and see only its sockets".to_owned());
+    }
 }
 
 /// Ports that the kernel gives to sockets that ask for none.

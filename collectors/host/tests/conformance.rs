@@ -299,6 +299,7 @@ async fn layers_of_storage_are_followed_to_every_disk() {
     assert_eq!(ids(&found, "host.mount"), points);
     known(find(&found, "host.sshd", "sshd"), &json!({"installed": false}));
     assert_eq!(find(&found, "host.sshd", "sshd").attributes.len(), 1);
+    assert!(find(&found, "host.sshd", "sshd").unknown.is_empty());
     known(
         find(&found, "host.account", "open"),
         &json!({"password_state": "none"}),
@@ -403,4 +404,46 @@ async fn check_says_what_is_missing_and_what_to_do() {
 fn settings_of_another_name_are_refused() {
     let error = toml::from_str::<evidenced_collector_host::Settings>("data_mount = [\"/\"]").unwrap_err();
     assert!(error.message().contains("data_mount"));
+}
+
+#[tokio::test]
+async fn every_attribute_is_explained_under_its_kind() {
+    let page = include_str!("../README.md");
+    for machine in recording::MACHINES {
+        for resource in snapshot(Recorded::open(machine), "").await.resources {
+            let heading = format!("## {}\n", resource.kind);
+            let section = page
+                .split_once(&heading)
+                .unwrap()
+                .1
+                .split("\n## ")
+                .next()
+                .unwrap();
+            for attribute in resource.attributes.keys().chain(resource.unknown.keys()) {
+                assert!(
+                    section.contains(&format!("`{attribute}`")),
+                    "{} {attribute}",
+                    resource.kind
+                );
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn another_network_namespace_than_process_1_is_not_the_whole() {
+    let elsewhere = recording::Mishap::Text("net:[4026532999]");
+    let found = snapshot(
+        Recorded::open("debian-luks").with("/proc/self/ns/net", elsewhere),
+        "",
+    )
+    .await;
+    assert!(
+        found
+            .provenance
+            .completeness
+            .basis
+            .contains("another network namespace")
+    );
+    assert!(!found.provenance.completeness.complete);
 }
