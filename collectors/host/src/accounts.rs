@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::inspection::Inspection;
 
 /// Databases whose accounts are all in `/etc/passwd`, or (systemd) have no login shell.
-const COVERED: &[&str] = &["files", "compat", "systemd"];
+const COVERED: &[&str] = &["files", "systemd"];
 /// Databases on this machine, but elsewhere.
 const LOCAL: &[&str] = &["db", "altfiles", "extrausers", "mymachines"];
 
@@ -123,19 +123,32 @@ pub(crate) fn sources(inspection: &mut Inspection<'_>) -> Resource {
     let sssd = inspection.read_secret("/etc/sssd/sssd.conf");
     let parts = inspection.list("/etc/sssd/conf.d");
     calls.extend([sssd.call, parts.call]);
-    let idle = sssd.is_absent() && (parts.is_absent() || parts.answer.as_ref().is_ok_and(Vec::is_empty));
+    let configured = if sssd.answer.is_ok() || parts.answer.as_ref().is_ok_and(|names| !names.is_empty()) {
+        Ok(true)
+    } else if sssd.is_absent() {
+        parts
+            .known()
+            .map(|_| false)
+            .or_else(|reason| if parts.is_absent() { Ok(false) } else { Err(reason) })
+    } else {
+        sssd.known().map(|_| true)
+    };
     let passwd = inspection.read("/etc/passwd");
     calls.push(passwd.call);
     let compat_directory = passwd
         .answer
         .is_ok_and(|text| text.lines().any(|line| line.starts_with('+')));
-    let uncovered = databases.as_ref().map_err(Clone::clone).map(|databases| {
-        databases
-            .iter()
-            .filter(|name| !COVERED.contains(&name.as_str()) || (*name == "compat" && compat_directory))
-            .filter(|name| !(*name == "sss" && idle))
-            .cloned()
-            .collect::<Vec<_>>()
+    let uncovered = databases.as_ref().map_err(Clone::clone).and_then(|databases| {
+        let mut uncovered = Vec::new();
+        for name in databases {
+            let more = match name.as_str() {
+                "compat" => compat_directory,
+                "sss" => configured.clone()?,
+                other => !COVERED.contains(&other),
+            };
+            uncovered.extend(more.then(|| name.clone()));
+        }
+        Ok(uncovered)
     });
     match &uncovered {
         Ok(names) if names.is_empty() => {}

@@ -28,7 +28,12 @@ const KINDS: &[&str] = &[
 
 const VOLATILE: &[(&str, &str)] = &[
     ("host.system", "boot_id"),
+    // Vendors publish updates and lists grow old without anybody here changing a setting.
     ("host.updates", "package_lists_as_of"),
+    ("host.updates", "updates_pending"),
+    ("host.updates", "security_updates_pending"),
+    ("host.updates", "security_updates"),
+    ("host.updates", "reboot_required_since"),
     ("host.time", "offset_ms"),
     ("host.time", "last_synchronised"),
 ];
@@ -132,14 +137,13 @@ impl Baseline {
             resources.push(system.resource);
             return resources;
         }
-        let mut resources =
-            disks::resources(inspection, self.settings.data_mounts.as_deref(), &system.hosted);
+        let mut resources = disks::resources(inspection, self.settings.data_mounts.as_deref(), &system);
         resources.extend(accounts::resources(inspection));
         let processes = Processes::read(inspection);
         resources.extend(listeners::resources(inspection, &processes));
         resources.push(ssh::resource(inspection, &processes).await);
         resources.push(time::resource(inspection, &processes).await);
-        resources.push(updates::resource(inspection, &system.family).await);
+        resources.push(updates::resource(inspection, &system).await);
         resources.push(system.resource);
         resources
     }

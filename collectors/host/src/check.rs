@@ -75,7 +75,7 @@ pub(crate) async fn tried(machine: &dyn Machine, run: &Run<'_>) -> Vec<Line> {
         "synchronised",
         "install chrony or systemd-timesyncd",
     ));
-    let updates = updates::resource(&mut inspection, &system.family).await;
+    let updates = updates::resource(&mut inspection, &system).await;
     lines.push(fact(
         &updates,
         "package lists",

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use crate::inspection::{Inspection, Noted};
 use crate::layers::{Ground, ground};
+use crate::os::System;
 
 const IMAGES: &[&str] = &["squashfs", "iso9660", "erofs", "cramfs", "romfs", "udf"];
 /// On block devices, though the kernel numbers them as if they were not.
@@ -125,7 +126,7 @@ fn file_systems(mounts: &[Mount]) -> BTreeMap<String, Mount> {
 pub(crate) fn resources(
     inspection: &mut Inspection<'_>,
     data_mounts: Option<&[PathBuf]>,
-    hosted: &Result<bool, String>,
+    system: &System,
 ) -> Vec<Resource> {
     let table = inspection.read("/proc/self/mountinfo");
     let all = match table.known() {
@@ -156,7 +157,7 @@ pub(crate) fn resources(
                 })
             };
             let data = data_mounts.map_or_else(|| !is_boot(&mount.point), |paths| paths.iter().any(same));
-            resource(inspection, table.call, mount, hosted).with("data", data)
+            resource(inspection, table.call, mount, system).with("data", data)
         })
         .collect();
     resources.extend(missing(&table, &all, data_mounts.unwrap_or_default()));
@@ -196,12 +197,7 @@ fn is_boot(point: &str) -> bool {
     BOOT.iter().any(|boot| Path::new(point).starts_with(boot))
 }
 
-fn resource(
-    inspection: &mut Inspection<'_>,
-    table: usize,
-    mount: &Mount,
-    hosted: &Result<bool, String>,
-) -> Resource {
+fn resource(inspection: &mut Inspection<'_>, table: usize, mount: &Mount, system: &System) -> Resource {
     let mut resource = Resource::new("host.mount", &mount.point, &mount.point, table)
         .with("source", mount.source.as_str())
         .with("fs_type", mount.fs_type.as_str())
@@ -212,7 +208,7 @@ fn resource(
         Ground::Plain if mount.fs_type == "f2fs" => {
             Err("no dm-crypt on this volume, and f2fs may encrypt its files itself".to_owned())
         }
-        Ground::Plain => match hosted {
+        Ground::Plain => match &system.hosted {
             Ok(false) => Ok(false),
             Ok(true) => Err(
                 "no dm-crypt on this volume, and the hypervisor or cloud may encrypt below the host's sight"
@@ -223,6 +219,7 @@ fn resource(
             )),
         },
     };
+    resource.call.extend(&system.hosted_calls);
     resource.with_result("encrypted", encrypted)
 }
 

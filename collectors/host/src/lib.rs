@@ -28,3 +28,8 @@ mod updates;
 
 pub use baseline::{Settings, baseline, baseline_on};
 pub use machine::{Fault, Identity, LiveMachine, Machine, Output};
+
+/// The examples of `collectors/README.md` are compiled with this crate's tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct HowToAddACollector;

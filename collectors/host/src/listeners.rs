@@ -41,6 +41,7 @@ impl Socket {
 }
 
 pub(crate) fn resources(inspection: &mut Inspection<'_>, processes: &Processes) -> Vec<Resource> {
+    same_network_as_init(inspection);
     let (handed_out, range_calls) = handed_out(inspection);
     let mut listeners: BTreeMap<String, Resource> = BTreeMap::new();
     for (protocol, path) in TABLES {
@@ -91,6 +92,22 @@ fn resource(protocol: &str, id: &str, socket: &Socket, call: usize, processes: &
     resource
 }
 
+/// A service manager may have put us in a network namespace of our own, where nobody listens. Only a privileged
+/// process may ask.
+fn same_network_as_init(inspection: &mut Inspection<'_>) {
+    let (own, first) = (
+        inspection.link("/proc/self/ns/net"),
+        inspection.link("/proc/1/ns/net"),
+    );
+    if let (Ok(own), Ok(first)) = (own.known(), first.known())
+        && own != first
+    {
+        inspection
+            .shortfalls
+            .push("we run in another network namespace than process 1, and see only its sockets".to_owned());
+    }
+}
+
 /// Ports that the kernel gives to sockets that ask for none.
 struct HandedOut {
     first: u16,
@@ -119,7 +136,9 @@ fn handed_out(inspection: &mut Inspection<'_>) -> (HandedOut, Vec<usize>) {
         }
     });
     let spared = reserved.known().and_then(|text| {
-        port_ranges(text.trim()).ok_or_else(|| format!("{}: not a list of ports", reserved.what))
+        text.strip_suffix('\n')
+            .and_then(port_ranges)
+            .ok_or_else(|| format!("{}: not a list of ports", reserved.what))
     });
     for reason in [ports.as_ref().err(), spared.as_ref().err()]
         .into_iter()

@@ -68,6 +68,8 @@ pub enum Fault {
     TooLong,
     /// The command did not end in time, and was killed.
     TimedOut,
+    /// It is a folder, a device or a pipe.
+    NotAFile,
     /// Anything else, by its error number.
     Failed(i32),
 }
@@ -80,6 +82,7 @@ impl Fault {
             Self::Denied => "EACCES".to_owned(),
             Self::TooLong => "too long".to_owned(),
             Self::TimedOut => "timeout".to_owned(),
+            Self::NotAFile => "not a file".to_owned(),
             Self::Failed(number) => format!("errno {number}"),
         }
     }
@@ -92,6 +95,7 @@ impl std::fmt::Display for Fault {
             Self::Denied => f.write_str("not allowed to look"),
             Self::TooLong => f.write_str("longer than any true answer"),
             Self::TimedOut => f.write_str("no answer in time"),
+            Self::NotAFile => f.write_str("not a regular file"),
             Self::Failed(number) => write!(f, "failed with error number {number}"),
         }
     }
@@ -127,7 +131,7 @@ impl Machine for LiveMachine {
     fn read(&self, path: &str) -> Result<Vec<u8>, Fault> {
         // Asked before opening: opening a named pipe would wait for a writer.
         if !std::fs::metadata(path)?.is_file() {
-            return Err(Fault::Failed(0));
+            return Err(Fault::NotAFile);
         }
         let mut body = Vec::new();
         std::fs::File::open(path)?
@@ -260,7 +264,7 @@ mod tests {
     #[test]
     fn absent_and_folder_and_endless_files_are_told_apart() {
         assert_eq!(LiveMachine.read("/no/such/file"), Err(Fault::Absent));
-        assert!(LiveMachine.read("/").is_err());
-        assert!(LiveMachine.read("/dev/zero").is_err());
+        assert_eq!(LiveMachine.read("/"), Err(Fault::NotAFile));
+        assert_eq!(LiveMachine.read("/dev/zero"), Err(Fault::NotAFile));
     }
 }

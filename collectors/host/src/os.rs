@@ -15,6 +15,9 @@ pub(crate) struct System {
     pub(crate) family: Result<Vec<String>, String>,
     /// Whether volumes may be encrypted below the host's sight, as in clouds; or why that can't be told.
     pub(crate) hosted: Result<bool, String>,
+    /// The calls that the family and `hosted` come from.
+    pub(crate) family_calls: Vec<usize>,
+    pub(crate) hosted_calls: Vec<usize>,
 }
 
 pub(crate) async fn system(inspection: &mut Inspection<'_>, name: &str, confinement: &Confinement) -> System {
@@ -37,14 +40,17 @@ pub(crate) async fn system(inspection: &mut Inspection<'_>, name: &str, confinem
             resource,
             family: Err(reason.clone()),
             hosted: Err(reason),
+            family_calls: Vec::new(),
+            hosted_calls: Vec::new(),
         };
     }
     let mut release = inspection.read("/etc/os-release");
-    resource.call.push(release.call);
+    let mut family_calls = vec![release.call];
     if release.is_absent() {
         release = inspection.read("/usr/lib/os-release");
-        resource.call.push(release.call);
+        family_calls.push(release.call);
     }
+    resource.call.extend(&family_calls);
     let text = release.known().cloned();
     if let Ok(text) = &text {
         inspection.keep(release.call, text.as_str());
@@ -55,7 +61,9 @@ pub(crate) async fn system(inspection: &mut Inspection<'_>, name: &str, confinem
     };
     let boot = inspection.read("/proc/sys/kernel/random/boot_id");
     resource.call.push(boot.call);
-    let (kind, vendor) = virtualisation(inspection, &mut resource.call).await;
+    let mut hosted_calls = Vec::new();
+    let (kind, vendor) = virtualisation(inspection, &mut hosted_calls).await;
+    resource.call.extend(&hosted_calls);
     let hosted = match (&kind, &vendor) {
         (Ok(kind), Ok(vendor)) if kind == "none" => Ok(CLOUD_VENDORS.contains(&vendor.as_str())),
         (Ok(kind), _) => Ok(kind != "none"),
@@ -81,6 +89,8 @@ pub(crate) async fn system(inspection: &mut Inspection<'_>, name: &str, confinem
         resource,
         family,
         hosted,
+        family_calls,
+        hosted_calls,
     }
 }
 

@@ -65,13 +65,21 @@ fn scan(machine: &dyn Machine) -> Result<Processes, Fault> {
         .iter()
         .filter(|name| name.bytes().all(|b| b.is_ascii_digit()))
     {
-        // A process may end between the listing and this read.
-        let Ok(name) = machine.read(&format!("/proc/{pid}/comm")) else {
-            continue;
+        let (name, line) = match (
+            machine.read(&format!("/proc/{pid}/comm")),
+            machine.read(&format!("/proc/{pid}/cmdline")),
+        ) {
+            (Ok(name), Ok(line)) => (String::from_utf8_lossy(&name).trim_end().to_owned(), line),
+            // It ended between the listing and this read, which the kernel calls absent or no such process.
+            (Err(Fault::Absent | Fault::Failed(_)), _) | (_, Err(Fault::Absent | Fault::Failed(_))) => {
+                continue;
+            }
+            _ => {
+                found.hidden = Some("/proc: some processes are hidden".to_owned());
+                continue;
+            }
         };
         first |= pid == "1";
-        let name = String::from_utf8_lossy(&name).trim_end().to_owned();
-        let line = machine.read(&format!("/proc/{pid}/cmdline")).unwrap_or_default();
         found.closed |= !sockets(machine, pid, &name, &mut found.holders);
         found.running.push(Process {
             name,
@@ -82,7 +90,9 @@ fn scan(machine: &dyn Machine) -> Result<Processes, Fault> {
                 .collect(),
         });
     }
-    found.hidden = (!first).then(|| "/proc: other users' processes are hidden".to_owned());
+    if !first {
+        found.hidden = Some("/proc: other users' processes are hidden".to_owned());
+    }
     Ok(found)
 }
 

@@ -1,5 +1,6 @@
 //! Whether the clock is synchronised: the log's own times rest on it.
 
+use chrono::SecondsFormat;
 use evidenced_collector_api::Resource;
 use serde_json::Value;
 
@@ -55,13 +56,13 @@ pub(crate) async fn resource(inspection: &mut Inspection<'_>, processes: &Proces
         .with_result("service", service(processes));
     resource.call.extend([kernel.call, touched.call, processes.call]);
     // Written by systemd-timesyncd only: with another service its absence says nothing.
-    if let Ok(instant) = touched.answer {
-        resource = resource.with(
-            "last_synchronised",
-            instant.to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
-        );
+    if touched.is_absent() {
+        return resource;
     }
-    resource
+    let instant = touched
+        .known()
+        .map(|instant| instant.to_rfc3339_opts(SecondsFormat::Secs, true));
+    resource.with_result("last_synchronised", instant)
 }
 
 fn service(processes: &Processes) -> Result<&'static str, String> {

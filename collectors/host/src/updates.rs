@@ -9,6 +9,7 @@ use evidenced_collector_api::Resource;
 
 use crate::inspection::{Inspection, Noted};
 use crate::machine::Output;
+use crate::os::System;
 use crate::packages::{self, Pending};
 
 /// What `host.updates` tells.
@@ -36,27 +37,23 @@ const APT_SIMULATION: &[&str] = &[
 ];
 const DNF_CACHES: &[&str] = &["/var/cache/dnf", "/var/cache/libdnf5"];
 
-pub(crate) async fn resource(
-    inspection: &mut Inspection<'_>,
-    family: &Result<Vec<String>, String>,
-) -> Resource {
-    let has = |names: &[&str]| {
-        family
-            .as_ref()
-            .is_ok_and(|family| family.iter().any(|name| names.contains(&name.as_str())))
-    };
+pub(crate) async fn resource(inspection: &mut Inspection<'_>, system: &System) -> Resource {
     let mut resource = Resource::new("host.updates", "updates", "updates", 0);
-    resource.call.clear();
-    if has(&["debian", "ubuntu"]) {
+    resource.call.clone_from(&system.family_calls);
+    let family = match &system.family {
+        Ok(family) => family,
+        Err(reason) => return all_unknown(resource, reason),
+    };
+    let is_one_of = |names: &[&str]| family.iter().any(|name| names.contains(&name.as_str()));
+    if is_one_of(&["debian", "ubuntu"]) {
         apt(inspection, resource).await
-    } else if has(&["rhel", "fedora", "centos"]) {
+    } else if is_one_of(&["rhel", "fedora", "centos"]) {
         dnf(inspection, resource).await
     } else {
-        let reason = family.as_ref().err().cloned().unwrap_or_else(|| {
-            "neither a Debian nor a Red Hat system: its package manager is not read".to_owned()
-        });
-        resource.call.push(inspection.read("/etc/os-release").call);
-        all_unknown(resource, &reason)
+        all_unknown(
+            resource,
+            "neither a Debian nor a Red Hat system: its package manager is not read",
+        )
     }
 }
 
@@ -118,6 +115,7 @@ fn apt_reboot(inspection: &mut Inspection<'_>, mut resource: Resource) -> Resour
             Ok(true)
         }
         Err(_) if flag.is_absent() && (hook || notifier.answer.is_ok()) => Ok(false),
+        Err(_) if flag.is_absent() && !(hooks.is_absent() || hooks.answer.is_ok()) => hooks.known().map(|_| false),
         Err(_) if flag.is_absent() => Err(
             "no /run/reboot-required, and neither unattended-upgrades nor update-notifier is there to write it"
                 .to_owned(),
@@ -189,34 +187,30 @@ fn whole(uid: u32, listed: &Noted<Output>) -> Result<(), String> {
 /// The index files of the cached repositories that publish advisories. Where none does, dnf lists nothing.
 fn advisories(inspection: &mut Inspection<'_>, calls: &mut Vec<usize>) -> Result<Vec<String>, String> {
     let mut found = Vec::new();
-    let mut reason = None;
     for cache in DNF_CACHES {
-        let repositories = inspection.list(cache);
-        calls.push(repositories.call);
-        let names = match repositories.known() {
-            Ok(names) => names.clone(),
-            Err(_) if repositories.is_absent() => continue,
-            Err(why) => {
-                reason = Some(why);
-                continue;
-            }
-        };
-        for name in names {
-            let folder = format!("{cache}/{name}/repodata");
-            let files = inspection.list(&folder);
-            calls.push(files.call);
-            if files
-                .answer
-                .is_ok_and(|files| files.iter().any(|file| file.contains("updateinfo")))
-            {
+        for repository in names(inspection, calls, cache)? {
+            let folder = format!("{cache}/{repository}/repodata");
+            let files = names(inspection, calls, &folder)?;
+            if files.iter().any(|file| file.contains("updateinfo")) {
                 found.push(format!("{folder}/repomd.xml"));
             }
         }
     }
     if found.is_empty() {
-        Err(reason.unwrap_or_else(|| "no cached repository publishes security advisories".to_owned()))
+        Err("no cached repository publishes security advisories".to_owned())
     } else {
         Ok(found)
+    }
+}
+
+/// A folder's names; none where there is no such folder.
+fn names(inspection: &mut Inspection<'_>, calls: &mut Vec<usize>, path: &str) -> Result<Vec<String>, String> {
+    let folder = inspection.list(path);
+    calls.push(folder.call);
+    if folder.is_absent() {
+        Ok(Vec::new())
+    } else {
+        folder.known().cloned()
     }
 }
 
