@@ -117,11 +117,11 @@ fn store(setup: &Setup) -> Vec<Line> {
     lines.push(line(
         "store",
         match mode {
-            Ok(mode) if mode & 0o077 == 0 => Ok(directory.display().to_string()),
-            Ok(mode) => Err(format!(
+            Ok(mode) if mode & 0o077 != 0 => Err(format!(
                 "{} has mode {mode:o}: run `chmod 700` on it",
                 directory.display()
             )),
+            Ok(_) => Ok(directory.display().to_string()),
             Err(error) => Err(format!("{}: {error}", directory.display())),
         },
     ));

@@ -20,6 +20,9 @@ use crate::registry::Job;
 use crate::round::{self, Round, Taken};
 use crate::standing;
 
+/// Findings of one test that are listed; `show` lists all.
+const SHOWN: usize = 10;
+
 /// Take snapshots, seal them, and judge them
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -64,7 +67,7 @@ pub(super) struct ShownControl<'a> {
 
 pub(super) fn run(common: &Common, arguments: &Arguments, out: &mut dyn Write) -> Result<Exit> {
     if !arguments.once {
-        return Err(UsageError::new(
+        return Err(UsageError::error(
             "collecting on schedules is not part of this version yet",
             "use `evidenced collect --once`, from a timer: deploy/ has one for systemd",
         ));
@@ -99,7 +102,7 @@ fn chosen<'a>(setup: &'a Setup, named: &[String]) -> Result<Vec<&'a Job>> {
         if !setup.jobs.iter().any(|job| job.collector.id() == name) {
             let known: BTreeSet<_> = setup.jobs.iter().map(|job| job.collector.id()).collect();
             let known = known.into_iter().collect::<Vec<_>>().join(", ");
-            return Err(UsageError::new(
+            return Err(UsageError::error(
                 format!("no source is configured for the collector {name:?}"),
                 format!("configured are: {known}"),
             ));
@@ -264,8 +267,7 @@ fn print_text(
         );
         let seq = taken
             .seq
-            .map(|seq| format!("seq {seq}"))
-            .unwrap_or_else(|| "not written".to_owned());
+            .map_or_else(|| "not written".to_owned(), |seq| format!("seq {seq}"));
         match &taken.outcome {
             Ok(collected) => {
                 let complete = if collected.complete {
@@ -363,7 +365,6 @@ fn print_findings(out: &mut dyn Write, style: Style, taken: &[Taken]) -> Result<
             let bad: Vec<&Finding> = findings
                 .filter(|finding| matches!(finding.outcome, Outcome::Fail | Outcome::Unknown))
                 .collect();
-            const SHOWN: usize = 10;
             for finding in bad.iter().take(SHOWN) {
                 let unknown = if finding.outcome == Outcome::Unknown {
                     "unknown: "

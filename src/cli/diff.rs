@@ -81,7 +81,7 @@ pub(super) fn run(common: &Common, arguments: &Arguments, out: &mut dyn Write) -
         )
     };
     if about(&a.1) != about(&b.1) {
-        return Err(UsageError::new(
+        return Err(UsageError::error(
             format!(
                 "snapshots {} and {} are of different collectors, sources or targets",
                 arguments.a, arguments.b
@@ -125,7 +125,7 @@ fn snapshot(reader: &Reader, seq: u64) -> Result<(Leaf, SnapshotLeaf)> {
     let leaf = reader.leaf(seq)?;
     match leaf.as_ref().and_then(|leaf| leaf.body.clone()) {
         Some(Body::Snapshot(body)) => Ok((leaf.context("the leaf is gone")?, body)),
-        _ => Err(UsageError::new(
+        _ => Err(UsageError::error(
             format!("leaf {seq} is no snapshot"),
             "`evidenced log --kind snapshot` lists them",
         )),

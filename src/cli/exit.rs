@@ -46,7 +46,7 @@ pub(super) struct UsageError {
 }
 
 impl UsageError {
-    pub(super) fn new(what: impl Into<String>, help: impl Into<String>) -> anyhow::Error {
+    pub(super) fn error(what: impl Into<String>, help: impl Into<String>) -> anyhow::Error {
         Self {
             what: what.into(),
             help: help.into(),
@@ -66,7 +66,7 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
         return Exit::Well.into();
     }
     let (exit, help) = classify(error);
-    let mut text = String::new();
+    let mut lines = Vec::new();
     let label = if std::io::stderr().is_terminal() {
         "\u{1b}[1;31merror:\u{1b}[0m"
     } else {
@@ -82,15 +82,15 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
             } else {
                 "  because: ".to_owned()
             };
-            text.push_str(&format!("{indent}{message}\n"));
+            lines.push(format!("{indent}{message}\n"));
         }
         last = message;
     }
     if let Some(help) = help {
-        text.push_str(&format!("  to do: {help}\n"));
+        lines.push(format!("  to do: {help}\n"));
     }
     // Where even that can't be written, the exit code remains.
-    drop(std::io::stderr().write_all(text.as_bytes()));
+    drop(std::io::stderr().write_all(lines.concat().as_bytes()));
     exit.into()
 }
 

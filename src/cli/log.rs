@@ -153,7 +153,7 @@ fn time(text: &str, end: bool) -> Result<String> {
         date
     };
     date.map(|date| format!("{date}T00:00:00.000Z")).ok_or_else(|| {
-        UsageError::new(
+        UsageError::error(
             format!("{text:?} is no time"),
             "write 2026-11-21 or 2026-11-21T14:00:00Z",
         )

@@ -49,7 +49,7 @@ pub struct Cli {
 /// Options of every verb.
 #[derive(Clone, Debug, Args)]
 struct Common {
-    /// The configuration [default: $EVIDENCED_CONFIG, ./evidenced.toml, /etc/evidenced/config.toml, else built in]
+    /// The configuration [default: `$EVIDENCED_CONFIG`, ./evidenced.toml, /etc/evidenced/config.toml, built in]
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     /// The folder that holds the evidence [default: the configuration's, else the system's state folder]

@@ -20,7 +20,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(common: &Common, arguments: &Arguments, out: &mut dyn Write) -> Result<Exit> {
     if arguments.reason.trim().is_empty() {
-        return Err(UsageError::new(
+        return Err(UsageError::error(
             "--reason is empty",
             "say what happened: it stands in the log for the auditor",
         ));
@@ -33,7 +33,7 @@ pub(super) fn run(common: &Common, arguments: &Arguments, out: &mut dyn Write) -
     };
     match recover::recover(&paths, config.name.as_str(), clock::system(), &reason)? {
         Recovered::NothingToDo => {
-            return Err(UsageError::new(
+            return Err(UsageError::error(
                 format!("there is nothing to recover in {}", paths.directory().display()),
                 "the store can be opened as it is, or there is none; nothing was changed",
             ));

@@ -33,7 +33,7 @@ pub(super) fn setup(common: &Common) -> Result<Setup> {
             .map(ToString::to_string)
             .collect::<Vec<_>>()
             .join("; ");
-        UsageError::new(what, "mend the tests named")
+        UsageError::error(what, "mend the tests named")
     })?;
     let failures = plan.self_test().failures;
     if let Some(failure) = failures.first() {
@@ -45,7 +45,7 @@ pub(super) fn setup(common: &Common) -> Result<Setup> {
             failure.expected.as_str(),
             failure.reason
         );
-        return Err(UsageError::new(
+        return Err(UsageError::error(
             what,
             "mend the test or its example: a test that its own examples refute judges nothing",
         ));

@@ -53,7 +53,7 @@ pub(super) fn run(common: &Common, arguments: &Arguments, out: &mut dyn Write) -
     let (seq, size) = (arguments.seq, reader.size()?);
     let Some(bytes) = reader.leaf_bytes(seq)? else {
         let last = size.saturating_sub(1);
-        return Err(UsageError::new(
+        return Err(UsageError::error(
             format!("there is no leaf {seq}"),
             format!("the log holds leaves 0 to {last}"),
         ));
@@ -123,7 +123,7 @@ fn print_blobs(out: &mut dyn Write, reader: &Reader, blobs: &[BlobRef], wanted: 
     if found {
         return Ok(Exit::Well);
     }
-    Err(UsageError::new(
+    Err(UsageError::error(
         format!("the leaf names no blob {wanted:?}"),
         "run `evidenced show SEQ` to see which it names",
     ))

@@ -64,7 +64,7 @@ impl Style {
     pub(super) fn table(self, head: &[&str]) -> Table {
         let mut table = Table::new();
         table
-            .load_preset(presets::NOTHING)
+            .load_style(presets::NOTHING)
             .set_content_arrangement(ContentArrangement::Dynamic);
         if !std::io::stdout().is_terminal() {
             table.set_content_arrangement(ContentArrangement::Disabled);
@@ -86,6 +86,6 @@ pub(super) fn words(outcome: Outcome) -> &'static str {
 pub(super) fn lines(table: &Table) -> String {
     table
         .lines()
-        .map(|line| format!("{}\n", line.trim_end()))
+        .flat_map(|line| [line.trim_end().to_owned(), "\n".to_owned()])
         .collect()
 }

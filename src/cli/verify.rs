@@ -50,7 +50,7 @@ pub(super) fn run(common: &Common, arguments: &Arguments, out: &mut dyn Write) -
         .map(VerifierKey::parse)
         .transpose()
         .map_err(|error| {
-            UsageError::new(
+            UsageError::error(
                 format!("--key: {error}"),
                 "give it as `evidenced key show` prints it, in quotes",
             )
