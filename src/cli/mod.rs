@@ -92,9 +92,10 @@ For the auditor:
 
 ";
 
-const AFTER: &str = "\n
-Exit codes, the first that applies: 4 a log does not verify; 2 usage or configuration; 3 something could not be
-collected; 1 a test fails or is unknown (3 and 1: collect and status); 0 all well.";
+const AFTER: &str = "\n\n\
+Exit codes, the first that applies: 4 a log does not verify; 2 usage or configuration;
+3 something could not be collected; 1 a test fails or is unknown (3 and 1: only collect
+and status); 0 all well.";
 
 #[derive(Debug, Subcommand)]
 enum Command {

@@ -70,7 +70,20 @@ impl Style {
             table.set_content_arrangement(ContentArrangement::Disabled);
         }
         table.set_header(head.iter().map(|title| Cell::new(self.faint(title))));
+        // Columns stand two blanks apart, and the first at the left edge.
+        for column in table.column_iter_mut() {
+            column.set_padding((0, 2));
+        }
         table
+    }
+}
+
+/// A number with its noun: `1 leaf`, `2 leaves`.
+pub(super) fn count(number: u64, one: &str, many: &str) -> String {
+    if number == 1 {
+        format!("1 {one}")
+    } else {
+        format!("{number} {many}")
     }
 }
 
