@@ -207,7 +207,7 @@ pub(super) fn open(paths: &Paths) -> Result<Opened, StoreError> {
     Ok(opened)
 }
 
-/// The checks of [`open`] for a reader: that database and guard fit together, by the end of the log alone.
+/// The checks of an appender, for a reader: that database and guard fit together, by the end of the log alone.
 pub fn check_end(reader: &Reader) -> Result<(), StoreError> {
     let connection = reader.connection();
     let key = log_key(connection, reader.origin())?;
