@@ -40,23 +40,24 @@ impl Tree {
             });
     }
 
-    fn hash(&self, level: u32, position: u64) -> Result<Hash, Infallible> {
-        Ok(self.hashes[&(level, position)])
+    /// For whatever wants to be served hashes.
+    fn serve(&self) -> impl Fn(u32, u64) -> Result<Hash, Infallible> + use<'_> {
+        |level, position| Ok(self.hashes[&(level, position)])
     }
 
     /// The root over the first leaves.
     fn root(&self, size: u64) -> Hash {
-        let Ok(frontier) = Frontier::load(size, |level, position| self.hash(level, position));
+        let Ok(frontier) = Frontier::load(size, self.serve());
         frontier.root()
     }
 
     fn inclusion(&self, index: u64, size: u64) -> Vec<Hash> {
-        let Ok(proof) = tree::inclusion_proof(index, size, |level, position| self.hash(level, position));
+        let Ok(proof) = tree::inclusion_proof(index, size, self.serve());
         proof.unwrap()
     }
 
     fn consistency(&self, old: u64, new: u64) -> Vec<Hash> {
-        let Ok(proof) = tree::consistency_proof(old, new, |level, position| self.hash(level, position));
+        let Ok(proof) = tree::consistency_proof(old, new, self.serve());
         proof.unwrap()
     }
 }
