@@ -58,7 +58,8 @@ fn check_row(
         u64::try_from(seq).unwrap_or(u64::MAX),
         u64::try_from(size).unwrap_or(u64::MAX),
     );
-    let codec = row.get_ref(3)?.as_str()?;
+    // What is not UTF-8 has another digest when read like this, and is found by it.
+    let codec = &*String::from_utf8_lossy(row.get_ref(3)?.as_bytes()?);
     let bytes = row.get_ref(4)?.as_blob()?;
     let (stored, payload) = (row.get_ref(5)?.as_blob()?, row.get_ref(6)?.as_blob()?);
     if blob::row_sha256(sha256, seq, size, codec, stored, payload) != row.get_ref(7)?.as_blob()? {

@@ -32,22 +32,23 @@ pub fn verify(
             let source = std::error::Error::source(&error)
                 .map(|source| format!(": {source}"))
                 .unwrap_or_default();
-            Ok(Report {
-                intact: false,
-                origin: String::new(),
-                size: 0,
-                root: String::new(),
-                head: String::new(),
-                key: String::new(),
-                pinned: false,
-                problems: vec![Problem {
-                    seq: None,
-                    kind: "database",
-                    detail: format!("{error}{source}"),
-                }],
-            })
+            Ok(unchecked(None, "database", format!("{error}{source}")))
         }
         report => report,
+    }
+}
+
+/// The report on a log that can't be checked any further.
+fn unchecked(seq: Option<u64>, kind: &'static str, detail: String) -> Report {
+    Report {
+        intact: false,
+        origin: String::new(),
+        size: 0,
+        root: String::new(),
+        head: String::new(),
+        key: String::new(),
+        pinned: false,
+        problems: vec![Problem { seq, kind, detail }],
     }
 }
 
@@ -60,10 +61,13 @@ fn check(
     let (mut readers, slots) = open_at_one_instant(paths)?;
     let database = readers[0].connection();
     let origin = readers[0].origin().clone();
-    let own = start::log_key(database, &origin);
+    let own = match start::log_key(database, &origin) {
+        Err(error) if !error.is_damage() => return Err(error),
+        own => own,
+    };
     let key = match (pinned, &own) {
         (Some(key), _) | (None, Ok(key)) => key.clone(),
-        (None, Err(error)) => return Err(StoreError::Damaged(error.to_string())),
+        (None, Err(error)) => return Ok(unchecked(Some(0), "key", error.to_string())),
     };
     if own.as_ref().ok() != Some(&key) {
         let named = own.map_or_else(|error| error.to_string(), |own| format!("it names {own}"));
@@ -377,7 +381,7 @@ fn missing_blob(connection: &Connection, seq: u64, blob: &BlobRef) -> rusqlite::
         Some((_, size)) if u64::try_from(size) != Ok(blob.size) => {
             Some(format!("blob {name} has another size than the leaf says"))
         }
-        Some((first, _)) if u64::try_from(first).is_ok_and(|first| first > seq) => Some(format!(
+        Some((first, _)) if u64::try_from(first).map_or(true, |first| first > seq) => Some(format!(
             "blob {name} is stored as leaf {first}'s, though this leaf names it before"
         )),
         Some(_) => None,
