@@ -6,6 +6,7 @@ pub mod blob;
 pub mod checkpoint;
 pub mod guard;
 pub mod leaf;
+mod schema;
 
 pub mod start;
 pub mod store;

@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use super::super::checkpoint::VerifierKey;
 use super::super::guard::{self, Slot};
 use super::super::leaf::{BlobRef, Lead};
+use super::super::schema;
 use super::super::start::{self, Position};
-use super::super::store::{Paths, Reader, SCHEMA, StoreError, TREE_LEVELS, reading};
+use super::super::store::{Paths, Reader, StoreError, TREE_LEVELS, reading};
 use super::super::tree::Hash;
 use super::{Problem, Problems, Report, STRETCH, Stretch, Whole, blobs, newest};
 
@@ -198,26 +199,8 @@ fn check_guard(
 
 /// What no leaf stands for: the schema, the table `meta`, and rows beside the log.
 fn check_rest(database: &Connection, size: u64, problems: &mut Problems) -> Result<(), StoreError> {
-    let schema = |connection: &Connection| -> rusqlite::Result<Vec<(String, String, Option<String>)>> {
-        let sql = "SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_stat%' ORDER BY type, name";
-        let mut statement = connection.prepare(sql)?;
-        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-        rows.collect()
-    };
-    let expected = Connection::open_in_memory().and_then(|fresh| {
-        fresh.execute_batch(SCHEMA)?;
-        schema(&fresh)
-    });
-    let (expected, found) = (expected.map_err(reading)?, schema(database).map_err(reading)?);
-    for (kind, name, _) in found.iter().filter(|item| !expected.contains(item)) {
-        problems.add(
-            None,
-            "schema",
-            format!("the {kind} {name} is not as this program made it"),
-        );
-    }
-    for (kind, name, _) in expected.iter().filter(|item| !found.contains(item)) {
-        problems.add(None, "schema", format!("the {kind} {name} is missing or changed"));
+    for detail in schema::differences(database)? {
+        problems.add(None, "schema", detail);
     }
     let count = |sql: &str| {
         database
