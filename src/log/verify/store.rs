@@ -3,7 +3,8 @@
 use rusqlite::{Connection, OptionalExtension as _, Row};
 use std::collections::HashSet;
 use std::fs::File;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::super::checkpoint::VerifierKey;
 use super::super::guard::{self, Slot};
@@ -413,18 +414,8 @@ fn check_tree(connection: &Connection, whole: &mut Whole, problems: &mut Problem
 
 /// Checks all blobs, a thread for each reader.
 fn all_blobs(readers: &mut [Reader; 2], size: u64) -> Result<Problems, StoreError> {
-    let (first, last): (i64, i64) = readers[0]
-        .connection()
-        .query_row(
-            "SELECT ifnull(min(rowid), 0), ifnull(max(rowid), -1) FROM blob",
-            [],
-            |row| Ok((row.get(0)?, row.get(1)?)),
-        )
-        .map_err(reading)?;
-    let next = AtomicI64::new(first);
-    let results = in_parallel(readers, |reader| {
-        blobs::check(reader.connection(), &next, last, size)
-    })?;
+    let next = Mutex::new(Some(i64::MIN));
+    let results = in_parallel(readers, |reader| blobs::check(reader.connection(), &next, size))?;
     let mut problems = Problems::default();
     for result in results {
         problems.append(result);
