@@ -16,6 +16,7 @@ use std::time::Duration;
 use super::checkpoint::{Checkpoint, Origin, Signer, VerifierKey};
 use super::guard::{self, GUARD_SIZE, Slot};
 use super::leaf::{self, Body};
+use super::schema;
 use super::store::{self, Paths, Reader, SCHEMA, SCHEMA_VERSION, StoreError, opening, reading};
 use super::tree::{self, Frontier, Hash};
 
@@ -176,6 +177,12 @@ fn refuse_to_discard_a_log(paths: &Paths) -> Result<(), StoreError> {
 pub(super) fn open(paths: &Paths) -> Result<Opened, StoreError> {
     let connection = open_database(paths)?;
     let origin = store::check_schema_version(&connection)?;
+    // A trigger could drop a row that is about to be acknowledged.
+    if let Some(difference) = schema::differences(&connection)?.first() {
+        return Err(StoreError::Damaged(format!(
+            "the schema was changed: {difference}"
+        )));
+    }
     let key = log_key(&connection, &origin)?;
     let signer = read_key(&paths.key())?;
     if *signer.verifier() != key {

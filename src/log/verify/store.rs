@@ -3,13 +3,15 @@
 use rusqlite::{Connection, OptionalExtension as _, Row};
 use std::collections::HashSet;
 use std::fs::File;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use super::super::checkpoint::VerifierKey;
 use super::super::guard::{self, Slot};
 use super::super::leaf::{BlobRef, Lead};
+use super::super::schema;
 use super::super::start::{self, Position};
-use super::super::store::{Paths, Reader, SCHEMA, StoreError, TREE_LEVELS, reading};
+use super::super::store::{Paths, Reader, StoreError, TREE_LEVELS, reading};
 use super::super::tree::Hash;
 use super::{Problem, Problems, Report, STRETCH, Stretch, Whole, blobs, newest};
 
@@ -32,22 +34,23 @@ pub fn verify(
             let source = std::error::Error::source(&error)
                 .map(|source| format!(": {source}"))
                 .unwrap_or_default();
-            Ok(Report {
-                intact: false,
-                origin: String::new(),
-                size: 0,
-                root: String::new(),
-                head: String::new(),
-                key: String::new(),
-                pinned: false,
-                problems: vec![Problem {
-                    seq: None,
-                    kind: "database",
-                    detail: format!("{error}{source}"),
-                }],
-            })
+            Ok(unchecked(None, "database", format!("{error}{source}")))
         }
         report => report,
+    }
+}
+
+/// The report on a log that can't be checked any further.
+fn unchecked(seq: Option<u64>, kind: &'static str, detail: String) -> Report {
+    Report {
+        intact: false,
+        origin: String::new(),
+        size: 0,
+        root: String::new(),
+        head: String::new(),
+        key: String::new(),
+        pinned: false,
+        problems: vec![Problem { seq, kind, detail }],
     }
 }
 
@@ -60,10 +63,13 @@ fn check(
     let (mut readers, slots) = open_at_one_instant(paths)?;
     let database = readers[0].connection();
     let origin = readers[0].origin().clone();
-    let own = start::log_key(database, &origin);
+    let own = match start::log_key(database, &origin) {
+        Err(error) if !error.is_damage() => return Err(error),
+        own => own,
+    };
     let key = match (pinned, &own) {
         (Some(key), _) | (None, Ok(key)) => key.clone(),
-        (None, Err(error)) => return Err(StoreError::Damaged(error.to_string())),
+        (None, Err(error)) => return Ok(unchecked(Some(0), "key", error.to_string())),
     };
     if own.as_ref().ok() != Some(&key) {
         let named = own.map_or_else(|error| error.to_string(), |own| format!("it names {own}"));
@@ -194,26 +200,8 @@ fn check_guard(
 
 /// What no leaf stands for: the schema, the table `meta`, and rows beside the log.
 fn check_rest(database: &Connection, size: u64, problems: &mut Problems) -> Result<(), StoreError> {
-    let schema = |connection: &Connection| -> rusqlite::Result<Vec<(String, String, Option<String>)>> {
-        let sql = "SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_stat%' ORDER BY type, name";
-        let mut statement = connection.prepare(sql)?;
-        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-        rows.collect()
-    };
-    let expected = Connection::open_in_memory().and_then(|fresh| {
-        fresh.execute_batch(SCHEMA)?;
-        schema(&fresh)
-    });
-    let (expected, found) = (expected.map_err(reading)?, schema(database).map_err(reading)?);
-    for (kind, name, _) in found.iter().filter(|item| !expected.contains(item)) {
-        problems.add(
-            None,
-            "schema",
-            format!("the {kind} {name} is not as this program made it"),
-        );
-    }
-    for (kind, name, _) in expected.iter().filter(|item| !found.contains(item)) {
-        problems.add(None, "schema", format!("the {kind} {name} is missing or changed"));
+    for detail in schema::differences(database)? {
+        problems.add(None, "schema", detail);
     }
     let count = |sql: &str| {
         database
@@ -257,7 +245,11 @@ fn stretches<'a>(
     progress: &(dyn Fn(u64, u64) + Sync),
 ) -> Result<Whole, StoreError> {
     let (next, done) = (AtomicU64::new(0), AtomicU64::new(0));
+    let (indexes, damage) = (AtomicBool::new(true), Mutex::new(Vec::new()));
     let results = in_parallel(readers, |reader| {
+        if indexes.swap(false, Ordering::Relaxed) {
+            *damage.lock().unwrap_or_else(PoisonError::into_inner) = check_indexes(reader.connection())?;
+        }
         let (mut present, mut checked) = (HashSet::new(), Vec::new());
         loop {
             let from = next.fetch_add(STRETCH, Ordering::Relaxed);
@@ -276,7 +268,22 @@ fn stretches<'a>(
     for (_, stretch) in checked {
         whole.join(stretch);
     }
+    for what in damage.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        whole.problems.add(None, "entry", format!("its indexes: {what}"));
+    }
     Ok(whole)
+}
+
+/// Compares the indexes of the table `entry` with its rows: queries are answered from indexes, which hold copies, so a
+/// snapshot missing from one would be missing from every list while its row is as it should be.
+fn check_indexes(connection: &Connection) -> Result<Vec<String>, StoreError> {
+    let mut statement = connection
+        .prepare("PRAGMA integrity_check('entry')")
+        .map_err(reading)?;
+    let rows = statement.query_map([], |row| row.get(0)).map_err(reading)?;
+    let mut found: Vec<String> = rows.collect::<Result<_, _>>().map_err(reading)?;
+    found.retain(|what| what != "ok");
+    Ok(found)
 }
 
 /// Does the same work on a thread for each reader.
@@ -377,7 +384,7 @@ fn missing_blob(connection: &Connection, seq: u64, blob: &BlobRef) -> rusqlite::
         Some((_, size)) if u64::try_from(size) != Ok(blob.size) => {
             Some(format!("blob {name} has another size than the leaf says"))
         }
-        Some((first, _)) if u64::try_from(first).is_ok_and(|first| first > seq) => Some(format!(
+        Some((first, _)) if u64::try_from(first).map_or(true, |first| first > seq) => Some(format!(
             "blob {name} is stored as leaf {first}'s, though this leaf names it before"
         )),
         Some(_) => None,
@@ -426,18 +433,8 @@ fn check_tree(connection: &Connection, whole: &mut Whole, problems: &mut Problem
 
 /// Checks all blobs, a thread for each reader.
 fn all_blobs(readers: &mut [Reader; 2], size: u64) -> Result<Problems, StoreError> {
-    let (first, last): (i64, i64) = readers[0]
-        .connection()
-        .query_row(
-            "SELECT ifnull(min(rowid), 0), ifnull(max(rowid), -1) FROM blob",
-            [],
-            |row| Ok((row.get(0)?, row.get(1)?)),
-        )
-        .map_err(reading)?;
-    let next = AtomicI64::new(first);
-    let results = in_parallel(readers, |reader| {
-        blobs::check(reader.connection(), &next, last, size)
-    })?;
+    let next = Mutex::new(Some(i64::MIN));
+    let results = in_parallel(readers, |reader| blobs::check(reader.connection(), &next, size))?;
     let mut problems = Problems::default();
     for result in results {
         problems.append(result);

@@ -1,0 +1,474 @@
+//! Whole attacks. For each: what `verify` says, at which leaf, and whether the next start refuses to append.
+//!
+//! Opening reads the end of the log, its guard and its key, so that it takes the same time for a log of any length: what
+//! was changed far from the end is for `verify` to find.
+
+use evidenced::log::store::StoreError;
+use evidenced::log::verify::Problem;
+
+use crate::forge;
+use crate::store::{Store, evaluation, failure, snapshot};
+
+/// What is expected of an opening.
+enum Opening {
+    /// Refused, with these words in the message.
+    Refused(&'static str),
+    /// Left to `verify`.
+    Allowed,
+}
+use Opening::{Allowed, Refused};
+
+/// Checks that the store is found broken at `seq` with a problem of this kind and words, and how it opens.
+fn expect(store: &Store, (seq, kind, words): (Option<u64>, &str, &str), opening: &Opening) {
+    let report = store.verify(None);
+    let is_it =
+        |problem: &&Problem| problem.seq == seq && problem.kind == kind && problem.detail.contains(words);
+    assert!(!report.intact);
+    assert!(
+        report.problems.iter().any(|problem| is_it(&problem)),
+        "{:#?}",
+        report.problems
+    );
+    expect_opening(store, opening);
+}
+
+fn expect_opening(store: &Store, opening: &Opening) {
+    match (store.open(), opening) {
+        (Ok(_), Allowed) => {}
+        (Err(StoreError::Damaged(what)), Refused(words)) => assert!(what.contains(words), "{what}"),
+        (Ok(_), Refused(words)) => panic!("opened, and should have said {words:?}"),
+        (Err(error), _) => panic!("{error}"),
+    }
+}
+
+/// Six leaves in six batches.
+fn longer() -> Store {
+    Store::with([snapshot(), evaluation(), failure(), failure(), failure()])
+}
+
+#[test]
+fn a_leaf_cut_off_the_end_is_missed() {
+    let store = longer();
+    store.execute("DELETE FROM leaf WHERE seq = 5");
+    expect(
+        &store,
+        (Some(5), "leaf", "is missing"),
+        &Refused("for 6 leaves, and the database holds 5"),
+    );
+}
+
+#[test]
+fn a_tail_cut_off_with_all_its_traces_in_the_database_is_missed_by_the_guard() {
+    let store = longer();
+    store.execute(
+        "DELETE FROM leaf WHERE seq = 5; DELETE FROM entry WHERE seq = 5; DELETE FROM checkpoint WHERE size = 6",
+    );
+    expect(
+        &store,
+        (
+            Some(4),
+            "guard",
+            "leaves are missing, or an older copy was put in place",
+        ),
+        &Refused("the guard knows 6 leaves, the database holds 5"),
+    );
+}
+
+#[test]
+fn swapped_leaves_are_found() {
+    for (a, b) in [(1, 2), (4, 5)] {
+        let store = longer();
+        let swap = |seq: u64, other: u64| format!("UPDATE leaf SET seq = {other} WHERE seq = {seq};");
+        store.execute(&[swap(a, 99), swap(b, a), swap(99, b)].concat());
+        expect(
+            &store,
+            (Some(a), "leaf", "names another seq"),
+            &Refused("that differ from it"),
+        );
+    }
+}
+
+#[test]
+fn leaves_swapped_behind_a_subtree_root_are_for_verify_to_find() {
+    let store = Store::large();
+    store.execute(
+        "UPDATE leaf SET seq = 999 WHERE seq = 7; UPDATE leaf SET seq = 7 WHERE seq = 9;
+         UPDATE leaf SET seq = 9 WHERE seq = 999",
+    );
+    expect(&store, (Some(7), "leaf", "names another seq"), &Allowed);
+}
+
+#[test]
+fn an_inserted_leaf_is_found() {
+    let store = longer();
+    store.execute(
+        "UPDATE leaf SET seq = seq + 101 WHERE seq >= 3; UPDATE leaf SET seq = seq - 100 WHERE seq > 100;
+         INSERT INTO leaf SELECT 3, hash, bytes FROM leaf WHERE seq = 4",
+    );
+    expect(
+        &store,
+        (Some(4), "leaf", "names another seq"),
+        &Refused("for 6 leaves, and the database holds 7"),
+    );
+}
+
+#[test]
+fn a_leaf_dropped_from_the_middle_is_found() {
+    let store = longer();
+    store.execute("DELETE FROM leaf WHERE seq = 3; UPDATE leaf SET seq = seq - 1 WHERE seq > 3");
+    expect(
+        &store,
+        (Some(3), "leaf", "names another seq"),
+        &Refused("for 6 leaves, and the database holds 5"),
+    );
+}
+
+#[test]
+fn a_leaf_written_anew_without_the_key_is_found() {
+    let store = longer();
+    let signer = forge::other_key(&store);
+    let original = forge::own_key(&store);
+    forge::rewrite(&store, &signer, "no answer", "no anger!");
+    // Leaf 0 stays, or the key would not match.
+    let (new, old) = (signer.verifier().to_string(), original.verifier().to_string());
+    forge::rewrite(&store, &signer, &new, &old);
+    expect(
+        &store,
+        (Some(5), "checkpoint", "no signature by the log's key"),
+        &Refused("no signature by the log's key"),
+    );
+}
+
+#[test]
+fn a_history_rewritten_with_the_key_itself_is_found_by_the_guard() {
+    let store = longer();
+    forge::rewrite(&store, &forge::own_key(&store), "no answer", "no anger!");
+    expect(
+        &store,
+        (Some(5), "guard", "the log was rewritten or replaced"),
+        &Refused("the log was rewritten or replaced"),
+    );
+}
+
+/// Who holds the key and the machine can rewrite everything on it: only what somebody else remembers tells.
+#[test]
+fn a_history_rewritten_with_key_and_guard_is_found_by_a_checkpoint_that_somebody_kept() {
+    let store = longer();
+    let (key, root) = (store.key(), store.verify(None).root);
+    forge::rewrite(&store, &forge::own_key(&store), "no answer", "no anger!");
+    forge::rewrite_guard(&store);
+    let report = store.verify(Some(&key));
+    assert!(report.intact, "{:#?}", report.problems);
+    assert_ne!(report.root, root, "what a witness has signed for this size");
+}
+
+#[test]
+fn a_log_of_another_key_is_found_by_who_knows_the_first() {
+    let store = longer();
+    let key = store.key();
+    store.restore(&longer(), &["evidence.db", "guard", "key"]);
+    let report = store.verify(None);
+    assert!(
+        report.intact && !report.pinned,
+        "consistent, signer not established"
+    );
+    let report = store.verify(Some(&key));
+    assert!(!report.intact);
+    let words = "not begun with the key given";
+    let found = report
+        .problems
+        .iter()
+        .find(|problem| problem.detail.contains(words));
+    assert_eq!(
+        found.map(|problem| (problem.seq, problem.kind)),
+        Some((Some(0), "key"))
+    );
+    expect_opening(&store, &Allowed);
+}
+
+#[test]
+fn a_log_of_the_same_origin_and_another_key_is_found_by_who_knows_the_first() {
+    let store = longer();
+    let (key, signer) = (store.key(), forge::other_key(&store));
+    forge::rewrite(&store, &signer, "no answer", "no anger!");
+    forge::rewrite_guard(&store);
+    expect(
+        &store,
+        (Some(0), "key", "the signing key beside the log is another"),
+        &Refused("is not the one this log was begun with"),
+    );
+    forge::write_key(&store, &signer);
+    assert!(store.verify(None).intact, "consistent, signer not established");
+    let report = store.verify(Some(&key));
+    assert!(!report.intact && report.pinned);
+    assert!(
+        report
+            .problems
+            .iter()
+            .any(|problem| (problem.seq, problem.kind) == (Some(0), "key"))
+    );
+    expect_opening(&store, &Allowed);
+}
+
+#[test]
+fn a_key_that_a_verifier_brings_must_be_the_logs_own() {
+    let store = longer();
+    let own = store.verify(Some(&store.key()));
+    assert!(own.intact && own.pinned, "{:#?}", own.problems);
+    for other in [longer().key(), forge::other_key(&store).verifier().clone()] {
+        let report = store.verify(Some(&other));
+        assert!(!report.intact);
+        assert!(
+            report
+                .problems
+                .iter()
+                .any(|problem| (problem.seq, problem.kind) == (Some(0), "key"))
+        );
+    }
+}
+
+#[test]
+fn a_database_alone_of_another_log_is_found() {
+    let store = longer();
+    store.restore(&longer(), &["evidence.db"]);
+    expect(
+        &store,
+        (Some(0), "key", "the signing key beside the log is another"),
+        &Refused("is not the one this log was begun with"),
+    );
+}
+
+#[test]
+fn an_older_copy_of_the_database_is_found() {
+    let store = longer();
+    let older = store.copy();
+    store.append([failure()]);
+    store.restore(&older, &["evidence.db"]);
+    expect(
+        &store,
+        (Some(5), "guard", "an older copy was put in place"),
+        &Refused("the guard knows 7 leaves, the database holds 6"),
+    );
+}
+
+#[test]
+fn an_older_copy_of_the_guard_is_found_unless_a_crash_leaves_the_same() {
+    let store = longer();
+    let older = store.copy();
+    store.append([failure()]);
+    store.restore(&older, &["guard"]);
+    let report = store.verify(None);
+    assert!(
+        report.intact,
+        "one batch behind is what a crash leaves: {:#?}",
+        report.problems
+    );
+    expect_opening(&store, &Allowed);
+
+    store.append([failure()]);
+    store.restore(&older, &["guard"]);
+    expect(
+        &store,
+        (Some(7), "guard", "the guard was replaced by an older copy"),
+        &Refused("more than one batch apart"),
+    );
+}
+
+#[test]
+fn the_halves_of_the_guard_may_stand_in_either_order() {
+    let store = longer();
+    let mut guard = std::fs::read(store.paths.guard()).unwrap();
+    let half = guard.len() / 2;
+    guard.rotate_left(half);
+    std::fs::write(store.paths.guard(), &guard).unwrap();
+    assert_eq!(store.verify(None).problems, []);
+    store.append([failure(), failure(), failure()]);
+    assert_eq!(store.verify(None).problems, []);
+}
+
+#[test]
+fn a_guard_emptied_cut_short_or_of_another_log_is_found() {
+    let good = std::fs::read(longer().paths.guard()).unwrap();
+    let zeros = vec![0; good.len()];
+    let longer_file = [good.as_slice(), b"\0"].concat();
+    let cases: [(&[u8], &str); 5] = [
+        (&zeros, "the guard is empty"),
+        (b"", "the guard is damaged"),
+        (&good[..good.len() - 1], "the guard is damaged"),
+        (&longer_file, "the guard is damaged"),
+        (&good, "a checkpoint that is not this log's"),
+    ];
+    for (bytes, words) in cases {
+        let store = longer();
+        std::fs::write(store.paths.guard(), bytes).unwrap();
+        expect(&store, (Some(5), "guard", words), &Refused(words));
+    }
+}
+
+#[test]
+fn a_key_replaced_or_unreadable_is_found() {
+    let store = longer();
+    forge::write_key(&store, &forge::other_key(&store));
+    expect(
+        &store,
+        (Some(0), "key", "the signing key beside the log is another"),
+        &Refused("is not the one this log was begun with"),
+    );
+    std::fs::write(store.paths.key(), "PRIVATE+KEY+").unwrap();
+    expect(
+        &store,
+        (Some(0), "key", "not a signing key"),
+        &Refused("not a signing key"),
+    );
+}
+
+#[test]
+fn a_missing_key_stops_appending_but_not_an_auditor() {
+    let store = longer();
+    std::fs::remove_file(store.paths.key()).unwrap();
+    assert!(store.verify(None).intact);
+    expect_opening(&store, &Refused("key missing from"));
+}
+
+#[test]
+fn a_missing_guard_or_database_is_found() {
+    let store = longer();
+    std::fs::remove_file(store.paths.guard()).unwrap();
+    expect(
+        &store,
+        (Some(5), "guard", "the guard is missing"),
+        &Refused("guard missing from"),
+    );
+    let store = longer();
+    std::fs::remove_file(store.paths.database()).unwrap();
+    expect(
+        &store,
+        (None, "database", "is missing"),
+        &Refused("evidence.db missing from"),
+    );
+    std::fs::remove_file(store.paths.guard()).unwrap();
+    expect(
+        &store,
+        (None, "database", "is missing"),
+        &Refused("evidence.db and guard missing from"),
+    );
+}
+
+#[test]
+fn a_store_said_to_be_in_the_making_is_not_made_anew_over_a_grown_log() {
+    let store = longer();
+    std::fs::write(store.paths.creating(), "").unwrap();
+    expect_opening(
+        &store,
+        &Refused("is being made, and yet it holds a log of 6 leaves"),
+    );
+}
+
+#[test]
+fn anything_added_to_the_schema_is_found() {
+    let additions = [
+        ("index", "CREATE INDEX x ON leaf (hash)"),
+        ("index", "CREATE INDEX x ON blob (hex(sha256))"),
+        ("view", "CREATE VIEW x AS SELECT 1"),
+        ("table", "CREATE TABLE x (y)"),
+        ("table", "ALTER TABLE leaf ADD COLUMN x ANY"),
+        ("table", "ALTER TABLE blob ADD COLUMN x INTEGER AS (seq + 1)"),
+        (
+            "trigger",
+            "CREATE TRIGGER x BEFORE INSERT ON leaf BEGIN SELECT raise(IGNORE); END",
+        ),
+        (
+            "trigger",
+            "CREATE TRIGGER x AFTER INSERT ON entry BEGIN DELETE FROM entry WHERE kind = 'failure'; END",
+        ),
+        (
+            "trigger",
+            "PRAGMA writable_schema = ON;
+             INSERT INTO sqlite_master SELECT 'trigger', 'sqlite_stat1', 'leaf', 0,
+                'CREATE TRIGGER sqlite_stat1 BEFORE INSERT ON leaf BEGIN SELECT raise(IGNORE); END'",
+        ),
+    ];
+    for (kind, sql) in additions {
+        let store = longer();
+        store.execute(sql);
+        expect(
+            &store,
+            (None, "schema", &format!("the {kind} ")),
+            &Refused("the schema was changed"),
+        );
+    }
+    for sql in ["DROP INDEX entry_kind", "DROP VIEW snapshots"] {
+        let store = longer();
+        store.execute(sql);
+        expect(
+            &store,
+            (None, "schema", "is missing or changed"),
+            &Refused("the schema was changed"),
+        );
+    }
+}
+
+#[test]
+fn statistics_for_the_query_planner_are_no_change() {
+    let store = longer();
+    store.execute("ANALYZE");
+    assert_eq!(store.verify(None).problems, []);
+    expect_opening(&store, &Allowed);
+}
+
+/// A trigger added while the log is open could drop a leaf that is about to be acknowledged.
+#[test]
+fn a_trigger_added_while_the_log_is_open_stops_appending() {
+    let store = longer();
+    let log = store.open().unwrap();
+    store.execute("CREATE TRIGGER x BEFORE INSERT ON leaf BEGIN SELECT raise(IGNORE); END");
+    let error = log.append_blocking(failure()).unwrap_err();
+    assert!(error.to_string().contains("the schema was changed"), "{error}");
+    store.execute("DROP TRIGGER x");
+    log.append_blocking(failure()).unwrap();
+    assert_eq!(store.verify(None).problems, []);
+}
+
+#[test]
+fn a_database_of_another_version_is_refused() {
+    let store = longer();
+    store.execute("PRAGMA user_version = 2");
+    let verified = evidenced::log::verify::verify(&store.paths, None, &|_, _| {});
+    assert!(
+        matches!(verified, Err(StoreError::Newer(2))),
+        "not damaged, but not ours to judge"
+    );
+    assert!(matches!(store.open(), Err(StoreError::Newer(2))));
+    store.execute("PRAGMA user_version = 0");
+    expect(
+        &store,
+        (None, "database", "it is no evidence log"),
+        &Refused("it is no evidence log"),
+    );
+}
+
+#[test]
+fn numbering_a_blobs_row_anew_changes_nothing_and_stops_nobody() {
+    let store = longer();
+    for rowid in [i64::MIN, i64::MAX, 1 << 62] {
+        store.execute(&format!(
+            "UPDATE blob SET rowid = {rowid} WHERE rowid = (SELECT max(rowid) FROM blob)"
+        ));
+        assert_eq!(store.verify(None).problems, []);
+    }
+    store.execute("UPDATE blob SET bytes = zeroblob(9) WHERE rowid = -9223372036854775808");
+    assert!(!store.verify(None).intact, "and the row is still looked at");
+}
+
+#[test]
+fn a_leaf_far_behind_the_end_does_not_keep_verify_busy() {
+    for seq in [6, 1 << 40, i64::MAX] {
+        let store = longer();
+        store.execute(&format!(
+            "INSERT INTO leaf SELECT {seq}, hash, bytes FROM leaf WHERE seq = 5"
+        ));
+        let report = store.verify(None);
+        assert!(!report.intact);
+        assert!(store.open().is_err());
+    }
+}
