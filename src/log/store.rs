@@ -202,9 +202,12 @@ pub type Scope = (String, String, Option<String>);
 impl Reader {
     /// Opens the store for reading. It may be on a read-only medium.
     pub fn open(paths: &Paths) -> Result<Self, StoreError> {
+        if paths.creating().exists() {
+            refuse_unfinished(paths)?;
+        }
         if !paths.database().exists() {
             let missing = !paths.guard().exists() && !paths.key().exists();
-            return Err(if missing {
+            return Err(if missing || paths.creating().exists() {
                 StoreError::Absent(paths.directory().to_owned())
             } else {
                 StoreError::Damaged(format!("{} is missing", paths.database().display()))
@@ -389,6 +392,20 @@ impl Reader {
 /// For `map_err`: reading failed.
 pub(super) fn reading(error: rusqlite::Error) -> StoreError {
     StoreError::Sqlite("can't be read", error)
+}
+
+/// A store that is being made is not there yet; unless it has grown, and so was finished long ago.
+fn refuse_unfinished(paths: &Paths) -> Result<(), StoreError> {
+    let held = open_read_only(paths).and_then(|connection| size(&connection));
+    match held {
+        // Finished while we looked.
+        _ if !paths.creating().exists() => Ok(()),
+        Ok(held) if held > 2 => Err(StoreError::Damaged(format!(
+            "{} says that this store is being made, and yet it holds a log of {held} leaves",
+            paths.creating().display()
+        ))),
+        _ => Err(StoreError::Absent(paths.directory().to_owned())),
+    }
 }
 
 fn open_read_only(paths: &Paths) -> Result<Connection, StoreError> {
