@@ -79,7 +79,11 @@ pub(super) fn make_directory(paths: &Paths) -> Result<(), StoreError> {
 /// before it could flush them, perhaps.
 fn sync_ancestors(directory: &Path) -> Result<(), StoreError> {
     let directory = directory.canonicalize().map_err(StoreError::io(directory))?;
-    let device = |path: &Path| path.metadata().map(|found| found.dev()).map_err(StoreError::io(path));
+    let device = |path: &Path| {
+        path.metadata()
+            .map(|found| found.dev())
+            .map_err(StoreError::io(path))
+    };
     let own = device(&directory)?;
     for folder in directory.ancestors().skip(1) {
         if device(folder)? != own {
@@ -456,7 +460,9 @@ fn write_new(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
         if std::fs::read(path)? == bytes {
             Ok(())
         } else {
-            Err(std::io::Error::other("the file does not hold what was written to it"))
+            Err(std::io::Error::other(
+                "the file does not hold what was written to it",
+            ))
         }
     };
     written().map_err(StoreError::io(path))
