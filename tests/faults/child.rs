@@ -142,6 +142,19 @@ pub(crate) struct Change {
     pub(crate) data: Vec<u8>,
 }
 
+impl std::fmt::Display for Change {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            operation,
+            fault,
+            offset,
+            path,
+            ..
+        } = self;
+        write!(f, "{fault} {operation} {path} at {offset}")
+    }
+}
+
 impl Change {
     fn parse_all(trace: &[u8]) -> Vec<Self> {
         let mut changes = Vec::new();

@@ -137,9 +137,9 @@ impl Disk {
                 Node::File(number) => {
                     let mut bytes = self.files[*number].after(loss, &mut random);
                     if path.ends_with("-shm") && matches!(loss, Loss::Some(_)) {
-                        bytes
-                            .iter_mut()
-                            .for_each(|byte| *byte = random.next().to_le_bytes()[0]);
+                        for byte in &mut bytes {
+                            *byte = random.next().to_le_bytes()[0];
+                        }
                     }
                     std::fs::write(place, bytes).unwrap();
                 }

@@ -48,7 +48,6 @@ fn the_process_dies_again_while_it_recovers_and_nothing_acknowledged_is_lost() {
     let count = Bench::new().run("brief", "").changes.len();
     let mut random = Random(11);
     let cases: Vec<_> = (1..=count)
-        .flat_map(|first| [first, first])
         .map(|first| {
             let later = [random.index(40) + 1, random.index(120) + 1];
             format!("{first}:cut {}:kill {}:cut", later[0], later[1])
