@@ -342,7 +342,7 @@ impl Reader {
         Ok(entries)
     }
 
-    /// The newest leaf of a kind, of any scope or of one.
+    /// The newest leaf of a kind: of a scope, or of a kind that has none, such as `plan`.
     pub fn newest(
         &self,
         kind: &str,
@@ -350,7 +350,8 @@ impl Reader {
     ) -> Result<Option<u64>, StoreError> {
         let found = match scope {
             None => {
-                let sql = "SELECT max(seq) FROM entry WHERE kind = ?";
+                let sql =
+                    "SELECT max(seq) FROM entry WHERE kind = ? AND collector IS NULL AND snapshot IS NULL";
                 self.connection.query_row(sql, [kind], |row| row.get(0))
             }
             Some((collector, source, target)) => {

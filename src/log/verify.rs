@@ -12,6 +12,7 @@ use super::leaf::{self, BlobRef, Lead};
 use super::tree::{self, Frontier, Hash};
 
 mod blobs;
+mod indexes;
 mod store;
 
 pub use store::verify;

@@ -9,6 +9,7 @@ use super::super::leaf;
 use super::super::store::{StoreError, reading};
 use super::super::tree::Hash;
 use super::Problems;
+use super::indexes::BlobIndexes;
 
 /// Rows that a thread takes at a time.
 const SHARE: u64 = 64;
@@ -19,17 +20,18 @@ pub(super) fn check(
     connection: &Connection,
     next: &Mutex<Option<i64>>,
     size: u64,
-) -> Result<Problems, StoreError> {
-    let mut problems = Problems::default();
+) -> Result<(Problems, BlobIndexes), StoreError> {
+    let (mut problems, mut indexes) = (Problems::default(), BlobIndexes::default());
     let mut decompressor = zstd::bulk::Decompressor::new()
         .map_err(|error| StoreError::Damaged(format!("no decompressor: {error}")))?;
     let mut buffer = Vec::new();
-    let sql = "SELECT sha256, seq, size, codec, bytes, stored_sha256, payload_sha256, row_sha256 FROM blob \
-               WHERE rowid BETWEEN ? AND ?";
+    let sql = "SELECT sha256, seq, size, codec, bytes, stored_sha256, payload_sha256, row_sha256, rowid \
+               FROM blob WHERE rowid BETWEEN ? AND ?";
     let mut statement = connection.prepare(sql).map_err(reading)?;
     while let Some((first, last)) = share(connection, next).map_err(reading)? {
         let mut rows = statement.query([first, last]).map_err(reading)?;
         while let Some(row) = rows.next().map_err(reading)? {
+            add_to(&mut indexes, row).map_err(reading)?;
             let (seq, found) =
                 check_row(connection, row, size, &mut buffer, &mut decompressor).map_err(reading)?;
             for detail in found {
@@ -37,7 +39,16 @@ pub(super) fn check(
             }
         }
     }
-    Ok(problems)
+    Ok((problems, indexes))
+}
+
+fn add_to(indexes: &mut BlobIndexes, row: &Row<'_>) -> rusqlite::Result<()> {
+    indexes.add(
+        row.get(8)?,
+        row.get_ref(0)?.as_bytes()?,
+        row.get_ref(6)?.as_bytes()?,
+    );
+    Ok(())
 }
 
 /// The rowids that the next share begins and ends with.

@@ -1,10 +1,12 @@
 //! Checking a whole store: the log in its database, and every column, the guard and the key beside it.
 
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 use std::collections::HashSet;
 use std::fs::File;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::ops::Range;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::super::checkpoint::VerifierKey;
 use super::super::guard::{self, Slot};
@@ -13,6 +15,7 @@ use super::super::schema;
 use super::super::start::{self, Position};
 use super::super::store::{Paths, Reader, StoreError, TREE_LEVELS, reading};
 use super::super::tree::Hash;
+use super::indexes::{BlobIndexes, EntryIndexes};
 use super::{Problem, Problems, Report, STRETCH, Stretch, Whole, blobs, newest};
 
 /// Names of blobs that a thread remembers as present, about 64 bytes each.
@@ -86,7 +89,6 @@ fn check(
         Some((_, note)) => check_guard(database, &key, slots.as_ref(), note, size, &mut problems)?,
     }
     check_rest(database, size, &mut problems)?;
-    check_pages(database, &mut problems)?;
     check_key_file(paths, &key, &mut problems)?;
 
     let wanted: Vec<u64> = notes.iter().map(|(size, _)| *size).collect();
@@ -221,20 +223,6 @@ fn check_rest(database: &Connection, size: u64, problems: &mut Problems) -> Resu
     Ok(())
 }
 
-/// What SQLite itself finds wrong. Queries go through indexes, which no leaf stands for: one that lost a page would
-/// leave evidence out of every answer.
-fn check_pages(database: &Connection, problems: &mut Problems) -> Result<(), StoreError> {
-    let mut statement = database.prepare("PRAGMA integrity_check").map_err(reading)?;
-    let mut rows = statement.query([]).map_err(reading)?;
-    while let Some(row) = rows.next().map_err(reading)? {
-        let found: String = row.get(0).map_err(reading)?;
-        if found != "ok" {
-            problems.add(None, "database", found);
-        }
-    }
-    Ok(())
-}
-
 fn check_key_file(paths: &Paths, key: &VerifierKey, problems: &mut Problems) -> Result<(), StoreError> {
     match start::read_key(&paths.key()) {
         Ok(signer) if signer.verifier() == key => {}
@@ -260,45 +248,38 @@ fn stretches<'a>(
     progress: &(dyn Fn(u64, u64) + Sync),
 ) -> Result<Whole, StoreError> {
     let (next, done) = (AtomicU64::new(0), AtomicU64::new(0));
-    let (indexes, damage) = (AtomicBool::new(true), Mutex::new(Vec::new()));
     let results = in_parallel(readers, |reader| {
-        if indexes.swap(false, Ordering::Relaxed) {
-            *damage.lock().unwrap_or_else(PoisonError::into_inner) = check_indexes(reader.connection())?;
-        }
-        let (mut present, mut checked) = (HashSet::new(), Vec::new());
+        let (mut present, mut checked, mut indexes) = (HashSet::new(), Vec::new(), EntryIndexes::default());
         loop {
             let from = next.fetch_add(STRETCH, Ordering::Relaxed);
             if from >= size {
-                return Ok(checked);
+                return Ok((checked, indexes));
             }
             let to = (from + STRETCH).min(size);
-            let stretch = stretch(reader.connection(), origin, from, to, wanted, &mut present);
+            let stretch = stretch(
+                reader.connection(),
+                origin,
+                from..to,
+                wanted,
+                &mut present,
+                &mut indexes,
+            );
             checked.push((from, stretch.map_err(reading)?));
             progress(done.fetch_add(to - from, Ordering::Relaxed) + to - from, size);
         }
     })?;
-    let mut checked: Vec<_> = results.into_iter().flatten().collect();
-    checked.sort_by_key(|(from, _)| *from);
+    let (mut stretches, mut indexes) = (Vec::new(), EntryIndexes::default());
+    for (checked, part) in results {
+        stretches.extend(checked);
+        indexes.join(part);
+    }
+    stretches.sort_by_key(|(from, _)| *from);
     let mut whole = Whole::default();
-    for (_, stretch) in checked {
+    for (_, stretch) in stretches {
         whole.join(stretch);
     }
-    for what in damage.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        whole.problems.add(None, "entry", format!("its indexes: {what}"));
-    }
+    indexes.compare(readers[0].connection(), &mut whole.problems)?;
     Ok(whole)
-}
-
-/// Compares the indexes of the table `entry` with its rows: queries are answered from indexes, which hold copies, so a
-/// snapshot missing from one would be missing from every list while its row is as it should be.
-fn check_indexes(connection: &Connection) -> Result<Vec<String>, StoreError> {
-    let mut statement = connection
-        .prepare("PRAGMA integrity_check('entry')")
-        .map_err(reading)?;
-    let rows = statement.query_map([], |row| row.get(0)).map_err(reading)?;
-    let mut found: Vec<String> = rows.collect::<Result<_, _>>().map_err(reading)?;
-    found.retain(|what| what != "ok");
-    Ok(found)
 }
 
 /// Does the same work on a thread for each reader.
@@ -324,10 +305,10 @@ fn in_parallel<T: Send>(
 fn stretch<'a>(
     connection: &Connection,
     origin: &'a str,
-    from: u64,
-    to: u64,
+    Range { start: from, end: to }: Range<u64>,
     wanted: &'a [u64],
     present: &mut HashSet<(Hash, u64)>,
+    indexes: &mut EntryIndexes,
 ) -> rusqlite::Result<Stretch<'a>> {
     let sql = "SELECT l.seq, l.hash, l.bytes, e.time, e.kind, e.snapshot, e.collector, e.source, e.target \
                FROM leaf AS l LEFT JOIN entry AS e ON e.seq = l.seq WHERE l.seq >= ? AND l.seq < ? ORDER BY l.seq";
@@ -342,6 +323,13 @@ fn stretch<'a>(
     let mut rows = statement.query([from, to])?;
     while let Some(row) = rows.next()? {
         let seq: u64 = row.get(0)?;
+        let column = |index| row.get_ref(index);
+        if column(4)? != ValueRef::Null {
+            indexes.add(
+                row.get(0)?,
+                [column(4)?, column(5)?, column(6)?, column(7)?, column(8)?],
+            );
+        }
         while stretch.next() < seq {
             stretch.missing();
         }
@@ -451,8 +439,11 @@ fn all_blobs(readers: &mut [Reader; 2], size: u64) -> Result<Problems, StoreErro
     let next = Mutex::new(Some(i64::MIN));
     let results = in_parallel(readers, |reader| blobs::check(reader.connection(), &next, size))?;
     let mut problems = Problems::default();
-    for result in results {
-        problems.append(result);
+    let mut indexes = BlobIndexes::default();
+    for (found, part) in results {
+        problems.append(found);
+        indexes.join(part);
     }
+    indexes.compare(readers[0].connection(), &mut problems)?;
     Ok(problems)
 }
