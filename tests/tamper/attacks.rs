@@ -3,7 +3,7 @@
 //! Opening reads the end of the log, its guard and its key, so that it takes the same time for a log of any length: what
 //! was changed far from the end is for `verify` to find.
 
-use evidenced::log::store::StoreError;
+use evidenced::log::store::{Reader, StoreError};
 use evidenced::log::verify::Problem;
 
 use crate::forge;
@@ -471,4 +471,18 @@ fn a_leaf_far_behind_the_end_does_not_keep_verify_busy() {
         assert!(!report.intact);
         assert!(store.open().is_err());
     }
+}
+
+#[test]
+fn a_leaf_of_a_kind_of_a_later_version_is_verified_and_stepped_over() {
+    let store = longer();
+    let (from, to) = ("\"kind\":\"failure\"", "\"kind\":\"heartbeat\"");
+    forge::rewrite(&store, &forge::own_key(&store), from, to);
+    forge::rewrite_guard(&store);
+    store.execute("UPDATE entry SET kind = 'heartbeat' WHERE kind = 'failure'");
+    assert_eq!(store.verify(None).problems, []);
+    let leaf = Reader::open(&store.paths).unwrap().leaf(5).unwrap().unwrap();
+    assert_eq!((leaf.kind.as_str(), leaf.body), ("heartbeat", None));
+    store.append([failure()]);
+    assert_eq!(store.verify(None).problems, []);
 }
