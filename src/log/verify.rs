@@ -93,7 +93,7 @@ impl Problems {
     }
 
     /// All of them, by position.
-    fn finish(mut self) -> Vec<Problem> {
+    pub fn finish(mut self) -> Vec<Problem> {
         self.list.sort();
         self.list.dedup();
         if self.unlisted > 0 {
