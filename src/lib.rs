@@ -1,4 +1,4 @@
-//! evidenced: continuous, tamper-evident proof that SOC 2 controls operated.
+#![doc = include_str!("ARCHITECTURE.md")]
 
 pub mod cli;
 pub mod clock;

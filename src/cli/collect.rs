@@ -69,7 +69,7 @@ pub(super) fn run(common: &Common, arguments: &Arguments, out: &mut dyn Write) -
     if !arguments.once {
         return Err(UsageError::error(
             "collecting on schedules is not part of this version yet",
-            "use `evidenced collect --once`, from a timer: deploy/ has one for systemd",
+            "use `evidenced collect --once`, from cron or a systemd timer",
         ));
     }
     let setup = setup::setup(common)?;

@@ -7,6 +7,7 @@ pub mod blob;
 pub mod checkpoint;
 pub mod guard;
 pub mod leaf;
+mod schema;
 
 pub mod recover;
 pub mod start;

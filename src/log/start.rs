@@ -9,13 +9,14 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use secrecy::ExposeSecret as _;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::time::Duration;
 
 use super::checkpoint::{Checkpoint, Origin, Signer, VerifierKey};
 use super::guard::{self, GUARD_SIZE, Slot};
 use super::leaf::{self, Body};
+use super::schema;
 use super::store::{self, Paths, Reader, SCHEMA, SCHEMA_VERSION, StoreError, opening, reading};
 use super::tree::{self, Frontier, Hash};
 
@@ -68,15 +69,34 @@ pub(super) fn lock(paths: &Paths) -> Result<File, StoreError> {
 /// Makes the store's folder, readable by its owner only.
 pub(super) fn make_directory(paths: &Paths) -> Result<(), StoreError> {
     let directory = paths.directory();
-    if directory.is_dir() {
-        return Ok(());
-    }
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(directory)
-        .map_err(StoreError::io(directory))?;
-    sync_directory(directory.parent().unwrap_or(Path::new("/")))
+        .map_err(StoreError::io(directory))
+}
+
+/// Flushes the folders that lead to the store, since any of them may have been made for it: by a process that died
+/// before it could flush them, perhaps.
+fn sync_ancestors(directory: &Path) -> Result<(), StoreError> {
+    let directory = directory.canonicalize().map_err(StoreError::io(directory))?;
+    let device = |path: &Path| {
+        path.metadata()
+            .map(|found| found.dev())
+            .map_err(StoreError::io(path))
+    };
+    let own = device(&directory)?;
+    for folder in directory.ancestors().skip(1) {
+        if device(folder)? != own {
+            break;
+        }
+        match sync_directory(folder) {
+            // We may pass through folders that we may not list, and did not make those.
+            Err(StoreError::Io(_, error)) if error.kind() == std::io::ErrorKind::PermissionDenied => {}
+            flushed => flushed?,
+        }
+    }
+    Ok(())
 }
 
 /// Whether a store has to be made: there is none, or its maker died before it was done. Refuses half a store.
@@ -110,6 +130,7 @@ pub(super) fn needs_creating(paths: &Paths) -> Result<bool, StoreError> {
 /// Puts an empty store in place and returns its signer: the caller appends leaf 0, then calls [`created`].
 pub(super) fn create(paths: &Paths, name: &str) -> Result<(Connection, File, Signer), StoreError> {
     let marker = paths.creating();
+    sync_ancestors(paths.directory())?;
     if marker.exists() {
         refuse_to_discard_a_log(paths)?;
     }
@@ -151,7 +172,13 @@ pub(super) fn create(paths: &Paths, name: &str) -> Result<(Connection, File, Sig
 
 /// The new store's first leaves are in the log and the guard: from here on it is a log.
 pub(super) fn created(paths: &Paths) -> Result<(), StoreError> {
-    std::fs::remove_file(paths.creating()).map_err(StoreError::io(paths.creating()))?;
+    let marker = paths.creating();
+    std::fs::remove_file(&marker).map_err(StoreError::io(&marker))?;
+    // A marker that came back would let the next start make the store anew.
+    if marker.try_exists().map_err(StoreError::io(&marker))? {
+        let error = std::io::Error::other("the file was removed and is still there");
+        return Err(StoreError::Io(marker, error));
+    }
     sync_directory(paths.directory())
 }
 
@@ -176,6 +203,12 @@ fn refuse_to_discard_a_log(paths: &Paths) -> Result<(), StoreError> {
 pub(super) fn open(paths: &Paths) -> Result<Opened, StoreError> {
     let connection = open_database(paths)?;
     let origin = store::check_schema_version(&connection)?;
+    // A trigger could drop a row that is about to be acknowledged.
+    if let Some(difference) = schema::differences(&connection)?.first() {
+        return Err(StoreError::Damaged(format!(
+            "the schema was changed: {difference}"
+        )));
+    }
     let key = log_key(&connection, &origin)?;
     let signer = read_key(&paths.key())?;
     if *signer.verifier() != key {
@@ -207,7 +240,7 @@ pub(super) fn open(paths: &Paths) -> Result<Opened, StoreError> {
     Ok(opened)
 }
 
-/// The checks of [`open`] for a reader: that database and guard fit together, by the end of the log alone.
+/// The checks of an appender, for a reader: that database and guard fit together, by the end of the log alone.
 pub fn check_end(reader: &Reader) -> Result<(), StoreError> {
     let connection = reader.connection();
     let key = log_key(connection, reader.origin())?;
@@ -444,7 +477,7 @@ fn open_database(paths: &Paths) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-/// Makes a file anew, 0600, flushed.
+/// Writes a file, 0600, flushed and read back by its name: a store must not begin on a write that was lost.
 pub(super) fn write_new(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     let written = || -> std::io::Result<()> {
         let mut file = OpenOptions::new()
@@ -454,7 +487,14 @@ pub(super) fn write_new(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
             .mode(0o600)
             .open(path)?;
         file.write_all(bytes)?;
-        file.sync_all()
+        file.sync_all()?;
+        if std::fs::read(path)? == bytes {
+            Ok(())
+        } else {
+            Err(std::io::Error::other(
+                "the file does not hold what was written to it",
+            ))
+        }
     };
     written().map_err(StoreError::io(path))
 }

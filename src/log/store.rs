@@ -222,12 +222,20 @@ impl Reader {
     /// Opens the store for reading. It may be on a read-only medium.
     pub fn open(paths: &Paths) -> Result<Self, StoreError> {
         if !paths.database().exists() {
-            let missing = !paths.guard().exists() && !paths.key().exists();
-            return Err(if missing {
-                StoreError::Absent(paths.directory().to_owned())
-            } else {
-                StoreError::Damaged(format!("{} is missing", paths.database().display()))
-            });
+            let begun = paths.guard().exists() || paths.key().exists();
+            if !begun || paths.creating().exists() {
+                return Err(StoreError::Absent(paths.directory().to_owned()));
+            }
+            // No longer being made: by now it is there.
+            if paths.database().exists() {
+                return Self::open(paths);
+            }
+            let missing = format!("{} is missing", paths.database().display());
+            return Err(StoreError::Damaged(missing));
+        }
+        // In this order: where the database is and the marker is not, the store is finished.
+        if paths.creating().exists() {
+            refuse_unfinished(paths)?;
         }
         let connection = open_read_only(paths)?;
         let origin = check_schema_version(&connection)?;
@@ -334,7 +342,7 @@ impl Reader {
         Ok(entries)
     }
 
-    /// The newest leaf of a kind, of any scope or of one.
+    /// The newest leaf of a kind: of a scope, or of a kind that has none, such as `plan`.
     pub fn newest(
         &self,
         kind: &str,
@@ -342,7 +350,8 @@ impl Reader {
     ) -> Result<Option<u64>, StoreError> {
         let found = match scope {
             None => {
-                let sql = "SELECT max(seq) FROM entry WHERE kind = ?";
+                let sql =
+                    "SELECT max(seq) FROM entry WHERE kind = ? AND collector IS NULL AND snapshot IS NULL";
                 self.connection.query_row(sql, [kind], |row| row.get(0))
             }
             Some((collector, source, target)) => {
@@ -410,11 +419,28 @@ pub(super) fn reading(error: rusqlite::Error) -> StoreError {
     StoreError::Sqlite("can't be read", error)
 }
 
+/// A store that is being made is not there yet; unless it has grown, and so was finished long ago.
+fn refuse_unfinished(paths: &Paths) -> Result<(), StoreError> {
+    // Without locks, which would disturb whoever is making it.
+    let held = open_immutable(&paths.database()).and_then(|connection| size(&connection));
+    match held {
+        // Finished while we looked.
+        _ if !paths.creating().exists() => Ok(()),
+        Ok(held) if held > 2 => Err(StoreError::Damaged(format!(
+            "{} says that this store is being made, and yet it holds a log of {held} leaves",
+            paths.creating().display()
+        ))),
+        _ => Err(StoreError::Absent(paths.directory().to_owned())),
+    }
+}
+
+const READ_ONLY: OpenFlags = OpenFlags::SQLITE_OPEN_READ_ONLY
+    .union(OpenFlags::SQLITE_OPEN_NO_MUTEX)
+    .union(OpenFlags::SQLITE_OPEN_URI);
+
 fn open_read_only(paths: &Paths) -> Result<Connection, StoreError> {
-    let flags =
-        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
     let path = paths.database();
-    let connection = Connection::open_with_flags(&path, flags).map_err(opening)?;
+    let connection = Connection::open_with_flags(&path, READ_ONLY).map_err(opening)?;
     connection
         .busy_timeout(std::time::Duration::from_secs(10))
         .map_err(opening)?;
@@ -423,14 +449,8 @@ fn open_read_only(paths: &Paths) -> Result<Connection, StoreError> {
         .optional();
     let blocked = readable.is_err() && !path.with_extension("db-wal").exists();
     let connection = if blocked {
-        // No write-ahead log is there and none can be made: a read-only medium. SQLite then must be told that nobody
-        // writes.
-        let text = path
-            .to_string_lossy()
-            .replace('%', "%25")
-            .replace('?', "%3f")
-            .replace('#', "%23");
-        Connection::open_with_flags(format!("file:{text}?immutable=1"), flags).map_err(opening)?
+        // No write-ahead log is there and none can be made: a read-only medium.
+        open_immutable(&path)?
     } else {
         connection
     };
@@ -438,6 +458,16 @@ fn open_read_only(paths: &Paths) -> Result<Connection, StoreError> {
         .execute_batch("PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;")
         .map_err(opening)?;
     Ok(connection)
+}
+
+/// Opens a database that SQLite is told nobody writes: it takes no locks and looks for no write-ahead log.
+fn open_immutable(path: &Path) -> Result<Connection, StoreError> {
+    let text = path
+        .to_string_lossy()
+        .replace('%', "%25")
+        .replace('?', "%3f")
+        .replace('#', "%23");
+    Connection::open_with_flags(format!("file:{text}?immutable=1"), READ_ONLY).map_err(opening)
 }
 
 /// For `map_err`: opening failed.

@@ -12,6 +12,7 @@ use super::leaf::{self, BlobRef, Lead};
 use super::tree::{self, Frontier, Hash};
 
 mod blobs;
+mod indexes;
 mod store;
 
 pub use store::verify;
@@ -92,7 +93,7 @@ impl Problems {
     }
 
     /// All of them, by position.
-    fn finish(mut self) -> Vec<Problem> {
+    pub fn finish(mut self) -> Vec<Problem> {
         self.list.sort();
         self.list.dedup();
         if self.unlisted > 0 {
