@@ -1,5 +1,7 @@
 //! The log from outside: what is appended can be read, is verified, and every change is found.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot set up should fail")]
+
 use evidenced::clock;
 use evidenced::log::append::{Appender, Draft};
 use evidenced::log::leaf::{Body, Role, Scope};

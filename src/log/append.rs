@@ -106,15 +106,15 @@ impl Drop for Worker {
 impl Appender {
     /// Opens the log in a store, made under `name` if there is none, after the checks of `start`.
     pub fn open(paths: &Paths, name: &str, clock: SharedClock) -> Result<Self, StoreError> {
-        Self::begin(paths, name, clock, Vec::new())
+        Self::begin(paths, name, clock, None)
     }
 
-    /// Opens the log; where it is made anew, `first` follow leaf 0 in the same batch.
+    /// Opens the log; with a `recovery`, which only `recover` has, it is made anew and that is leaf 1.
     pub(super) fn begin(
         paths: &Paths,
         name: &str,
         clock: SharedClock,
-        first: Vec<Draft>,
+        recovery: Option<Draft>,
     ) -> Result<Self, StoreError> {
         let boot =
             getrandom::u64().map_err(|error| StoreError::Io(paths.key(), std::io::Error::other(error)))?;
@@ -127,8 +127,12 @@ impl Appender {
         };
         start::make_directory(paths)?;
         let lock = start::lock(paths)?;
+        if recovery.is_none() && paths.recovering().exists() {
+            let what = "a recovery was begun and not ended: run `evidenced recover` again";
+            return Err(StoreError::Damaged(what.to_owned()));
+        }
         if start::needs_creating(paths)? {
-            writer.create(name, first)?;
+            writer.create(name, recovery)?;
         } else {
             writer.open()?;
         }
@@ -240,7 +244,7 @@ impl Writer {
         Ok(())
     }
 
-    fn create(&mut self, name: &str, first: Vec<Draft>) -> Result<(), StoreError> {
+    fn create(&mut self, name: &str, recovery: Option<Draft>) -> Result<(), StoreError> {
         let (connection, guard, signer) = start::create(&self.paths, name)?;
         let guard_slots = guard::read(&guard).map_err(StoreError::io(self.paths.guard()))?;
         let head = Head {
@@ -258,7 +262,7 @@ impl Writer {
             signer,
             head,
         };
-        let drafts = std::iter::once(key).chain(first).collect();
+        let drafts = std::iter::once(key).chain(recovery).collect();
         for receipt in commit(&mut opened, drafts, &self.clock, &self.boot, &self.paths)? {
             receipt.map_err(|error| StoreError::Io(self.paths.database(), std::io::Error::other(error)))?;
         }

@@ -123,12 +123,10 @@ impl VerifierKey {
         if checkpoint.origin != self.origin {
             return Err(NoteError::Origin);
         }
-        if signatures.is_empty() || !signatures.ends_with('\n') {
-            return Err(NoteError::Malformed);
-        }
+        let signatures = signatures.strip_suffix('\n').ok_or(NoteError::Malformed)?;
         let signed = format!("{text}\n");
         let mut found = false;
-        for line in signatures.lines() {
+        for line in signatures.split('\n') {
             let (name, encoded) = line
                 .strip_prefix("— ")
                 .and_then(|line| line.split_once(' '))
@@ -266,7 +264,7 @@ pub struct Checkpoint {
 impl Checkpoint {
     /// Reads a note's text: three lines, and extension lines that are stepped over. Signatures are not looked at.
     pub fn parse(text: &str) -> Result<Self, NoteError> {
-        let mut lines = text.lines();
+        let mut lines = text.split('\n');
         let (Some(origin), Some(size), Some(root)) = (lines.next(), lines.next(), lines.next()) else {
             return Err(NoteError::Malformed);
         };
@@ -347,6 +345,22 @@ mod tests {
         assert_eq!(
             signer.verifier().verify(&format!("{text}\n\n{witness}")),
             Err(NoteError::Unsigned)
+        );
+    }
+
+    #[test]
+    fn a_carriage_return_is_no_part_of_a_line_end() {
+        let signer = signer();
+        let note = signer.sign(1, &[0; 32]);
+        let (text, _) = note.split_once("\n\n").unwrap();
+        assert_eq!(
+            Checkpoint::parse(&text.replace('\n', "\r\n")),
+            Err(NoteError::Origin)
+        );
+        let note = note.strip_suffix('\n').unwrap();
+        assert_eq!(
+            signer.verifier().verify(&format!("{note}\r\n")),
+            Err(NoteError::Malformed)
         );
     }
 

@@ -16,7 +16,8 @@ use std::time::Duration;
 use super::checkpoint::{Checkpoint, Origin, Signer, VerifierKey};
 use super::guard::{self, GUARD_SIZE, Slot};
 use super::leaf::{self, Body};
-use super::store::{self, Paths, SCHEMA, SCHEMA_VERSION, StoreError, opening, reading};
+use super::schema;
+use super::store::{self, Paths, Reader, SCHEMA, SCHEMA_VERSION, StoreError, opening, reading};
 use super::tree::{self, Frontier, Hash};
 
 /// `EVDN` in hex: lets `file` and SQLite tell our databases from others.
@@ -98,7 +99,7 @@ fn sync_ancestors(directory: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Whether a store is there, is not, or was being made when its maker died.
+/// Whether a store has to be made: there is none, or its maker died before it was done. Refuses half a store.
 pub(super) fn needs_creating(paths: &Paths) -> Result<bool, StoreError> {
     let present = |path: &Path| path.try_exists().map_err(StoreError::io(path));
     if present(&paths.creating())? {
@@ -138,13 +139,7 @@ pub(super) fn create(paths: &Paths, name: &str) -> Result<(Connection, File, Sig
         b"this store is being made; nothing in it has been acknowledged\n",
     )?;
     sync_directory(paths.directory())?;
-    for file in [
-        paths.database(),
-        paths.database().with_extension("db-wal"),
-        paths.database().with_extension("db-shm"),
-        paths.guard(),
-        paths.key(),
-    ] {
+    for file in paths.files() {
         match std::fs::remove_file(&file) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 return Err(StoreError::Io(file, error));
@@ -208,6 +203,12 @@ fn refuse_to_discard_a_log(paths: &Paths) -> Result<(), StoreError> {
 pub(super) fn open(paths: &Paths) -> Result<Opened, StoreError> {
     let connection = open_database(paths)?;
     let origin = store::check_schema_version(&connection)?;
+    // A trigger could drop a row that is about to be acknowledged.
+    if let Some(difference) = schema::differences(&connection)?.first() {
+        return Err(StoreError::Damaged(format!(
+            "the schema was changed: {difference}"
+        )));
+    }
     let key = log_key(&connection, &origin)?;
     let signer = read_key(&paths.key())?;
     if *signer.verifier() != key {
@@ -237,6 +238,36 @@ pub(super) fn open(paths: &Paths) -> Result<Opened, StoreError> {
         Position::Refused(why) => return Err(StoreError::Damaged(why)),
     }
     Ok(opened)
+}
+
+/// The checks of an appender, for a reader: that database and guard fit together, by the end of the log alone.
+pub fn check_end(reader: &Reader) -> Result<(), StoreError> {
+    let connection = reader.connection();
+    let key = log_key(connection, reader.origin())?;
+    let path = reader.paths().guard();
+    let file = File::open(&path).map_err(StoreError::io(&path))?;
+    let slots = guard::read(&file).map_err(StoreError::io(&path))?;
+    let head = load_head(connection, &key)?;
+    match position(connection, &key, &slots, &head.checkpoint)? {
+        Position::Level | Position::OneBatchBehind => Ok(()),
+        Position::Refused(why) => Err(StoreError::Damaged(why)),
+    }
+}
+
+/// The key that verifies a store's log, as leaf 0 names it.
+pub fn verifier_key(reader: &Reader) -> Result<VerifierKey, StoreError> {
+    log_key(reader.connection(), reader.origin())
+}
+
+/// The signing key beside a log, which must be the one that leaf 0 names; returns its public half.
+pub fn check_key(reader: &Reader) -> Result<VerifierKey, StoreError> {
+    let signer = read_key(&reader.paths().key())?;
+    let key = verifier_key(reader)?;
+    if *signer.verifier() == key {
+        Ok(key)
+    } else {
+        Err(StoreError::Damaged("the signing key is another log's".to_owned()))
+    }
 }
 
 impl Opened {
@@ -447,7 +478,7 @@ fn open_database(paths: &Paths) -> Result<Connection, StoreError> {
 }
 
 /// Writes a file, 0600, flushed and read back by its name: a store must not begin on a write that was lost.
-fn write_new(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+pub(super) fn write_new(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     let written = || -> std::io::Result<()> {
         let mut file = OpenOptions::new()
             .write(true)

@@ -8,6 +8,7 @@
 //! | `write.lock` | held for one batch by whoever appends |
 //! | `daemon.lock` | held for life by the daemon |
 //! | `creating` | there only while a store is being made, and nothing in it is acknowledged |
+//! | `recovering` | there only while `recover` is at work: what is known of the old log |
 //! | `logs/ORIGIN/` | earlier logs that `recover` put away, read-only |
 //!
 //! The tables of `evidence.db` (`user_version` 1; hashes are 32 bytes, times text as in the leaves):
@@ -78,6 +79,24 @@ impl Paths {
     /// `creating`.
     pub fn creating(&self) -> PathBuf {
         self.0.join("creating")
+    }
+
+    /// `recovering`.
+    pub fn recovering(&self) -> PathBuf {
+        self.0.join("recovering")
+    }
+
+    /// All files that make up one log.
+    pub fn files(&self) -> [PathBuf; 5] {
+        let database = self.database();
+        let beside = |extension| database.with_extension(extension);
+        [
+            self.database(),
+            beside("db-wal"),
+            beside("db-shm"),
+            self.guard(),
+            self.key(),
+        ]
     }
 
     /// `logs`.
@@ -323,7 +342,7 @@ impl Reader {
         Ok(entries)
     }
 
-    /// The newest leaf of a kind, of any scope or of one.
+    /// The newest leaf of a kind: of a scope, or of a kind that has none, such as `plan`.
     pub fn newest(
         &self,
         kind: &str,
@@ -331,7 +350,8 @@ impl Reader {
     ) -> Result<Option<u64>, StoreError> {
         let found = match scope {
             None => {
-                let sql = "SELECT max(seq) FROM entry WHERE kind = ?";
+                let sql =
+                    "SELECT max(seq) FROM entry WHERE kind = ? AND collector IS NULL AND snapshot IS NULL";
                 self.connection.query_row(sql, [kind], |row| row.get(0))
             }
             Some((collector, source, target)) => {

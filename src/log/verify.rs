@@ -12,6 +12,7 @@ use super::leaf::{self, BlobRef, Lead};
 use super::tree::{self, Frontier, Hash};
 
 mod blobs;
+mod indexes;
 mod store;
 
 pub use store::verify;
@@ -54,6 +55,15 @@ pub struct Problem {
     pub detail: String,
 }
 
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.seq {
+            Some(seq) => write!(f, "{} at seq {seq}: {}", self.kind, self.detail),
+            None => write!(f, "{}: {}", self.kind, self.detail),
+        }
+    }
+}
+
 /// Problems as they are found.
 #[derive(Debug, Default)]
 pub struct Problems {
@@ -83,7 +93,7 @@ impl Problems {
     }
 
     /// All of them, by position.
-    fn finish(mut self) -> Vec<Problem> {
+    pub fn finish(mut self) -> Vec<Problem> {
         self.list.sort();
         self.list.dedup();
         if self.unlisted > 0 {

@@ -63,7 +63,9 @@ pub fn lead<'a>(bytes: &'a [u8], log: &str, seq: u64, prev: &Hash) -> Result<Lea
         .literal(",\"kind\":\"")
         .and_then(|()| rest.plain())
         .ok_or("has no kind where it belongs")?;
-    rest.literal("\"").ok_or("has no kind where it belongs")?;
+    rest.literal("\"")
+        .filter(|()| rest.0.starts_with(','))
+        .ok_or("has no kind where it belongs")?;
     let snapshot = rest.literal(",\"snapshot\":").and_then(|()| rest.integer());
     if rest.literal(",\"plan\":").is_some() {
         rest.integer().ok_or("names a plan that is not a number")?;

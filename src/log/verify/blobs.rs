@@ -1,39 +1,37 @@
 //! Checking every row of a store's blobs, over several threads.
 
-use rusqlite::{Connection, OptionalExtension as _, Row};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use sha2::{Digest as _, Sha256};
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use super::super::blob::{self, Codec};
 use super::super::leaf;
 use super::super::store::{StoreError, reading};
 use super::super::tree::Hash;
 use super::Problems;
+use super::indexes::BlobIndexes;
 
 /// Rows that a thread takes at a time.
-const SHARE: i64 = 64;
+const SHARE: u64 = 64;
 
-/// Checks the rows that are left, share by share, until there are none; `next` is common to all threads.
+/// Checks the rows that are left, share by share, until there are none; `next` is the rowid where the next share
+/// begins, common to all threads. Rowids are no part of the format: there may be gaps of any width between them.
 pub(super) fn check(
     connection: &Connection,
-    next: &AtomicI64,
-    last: i64,
+    next: &Mutex<Option<i64>>,
     size: u64,
-) -> Result<Problems, StoreError> {
-    let mut problems = Problems::default();
+) -> Result<(Problems, BlobIndexes), StoreError> {
+    let (mut problems, mut indexes) = (Problems::default(), BlobIndexes::default());
     let mut decompressor = zstd::bulk::Decompressor::new()
         .map_err(|error| StoreError::Damaged(format!("no decompressor: {error}")))?;
     let mut buffer = Vec::new();
-    let sql = "SELECT sha256, seq, size, codec, bytes, stored_sha256, payload_sha256, row_sha256 FROM blob \
-               WHERE rowid >= ? AND rowid < ?";
+    let sql = "SELECT sha256, seq, size, codec, bytes, stored_sha256, payload_sha256, row_sha256, rowid \
+               FROM blob WHERE rowid BETWEEN ? AND ?";
     let mut statement = connection.prepare(sql).map_err(reading)?;
-    loop {
-        let from = next.fetch_add(SHARE, Ordering::Relaxed);
-        if from > last {
-            return Ok(problems);
-        }
-        let mut rows = statement.query([from, from + SHARE]).map_err(reading)?;
+    while let Some((first, last)) = share(connection, next).map_err(reading)? {
+        let mut rows = statement.query([first, last]).map_err(reading)?;
         while let Some(row) = rows.next().map_err(reading)? {
+            add_to(&mut indexes, row).map_err(reading)?;
             let (seq, found) =
                 check_row(connection, row, size, &mut buffer, &mut decompressor).map_err(reading)?;
             for detail in found {
@@ -41,6 +39,29 @@ pub(super) fn check(
             }
         }
     }
+    Ok((problems, indexes))
+}
+
+fn add_to(indexes: &mut BlobIndexes, row: &Row<'_>) -> rusqlite::Result<()> {
+    indexes.add(
+        row.get(8)?,
+        row.get_ref(0)?.as_bytes()?,
+        row.get_ref(6)?.as_bytes()?,
+    );
+    Ok(())
+}
+
+/// The rowids that the next share begins and ends with.
+fn share(connection: &Connection, next: &Mutex<Option<i64>>) -> rusqlite::Result<Option<(i64, i64)>> {
+    let mut next = next.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(from) = *next else { return Ok(None) };
+    let sql =
+        "SELECT min(rowid), max(rowid) FROM (SELECT rowid FROM blob WHERE rowid >= ? ORDER BY rowid LIMIT ?)";
+    let mut statement = connection.prepare_cached(sql)?;
+    let share: (Option<i64>, Option<i64>) =
+        statement.query_row(params![from, SHARE], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    *next = share.1.and_then(|last| last.checked_add(1));
+    Ok(share.0.zip(share.1))
 }
 
 /// What is wrong with a row, and the leaf it belongs to.
@@ -58,7 +79,8 @@ fn check_row(
         u64::try_from(seq).unwrap_or(u64::MAX),
         u64::try_from(size).unwrap_or(u64::MAX),
     );
-    let codec = row.get_ref(3)?.as_str()?;
+    // What is not UTF-8 has another digest when read like this, and is found by it.
+    let codec = &*String::from_utf8_lossy(row.get_ref(3)?.as_bytes()?);
     let bytes = row.get_ref(4)?.as_blob()?;
     let (stored, payload) = (row.get_ref(5)?.as_blob()?, row.get_ref(6)?.as_blob()?);
     if blob::row_sha256(sha256, seq, size, codec, stored, payload) != row.get_ref(7)?.as_blob()? {

@@ -1,16 +1,21 @@
 //! Checking a whole store: the log in its database, and every column, the guard and the key beside it.
 
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 use std::collections::HashSet;
 use std::fs::File;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::ops::Range;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::super::checkpoint::VerifierKey;
 use super::super::guard::{self, Slot};
 use super::super::leaf::{BlobRef, Lead};
+use super::super::schema;
 use super::super::start::{self, Position};
-use super::super::store::{Paths, Reader, SCHEMA, StoreError, TREE_LEVELS, reading};
+use super::super::store::{Paths, Reader, StoreError, TREE_LEVELS, reading};
 use super::super::tree::Hash;
+use super::indexes::{BlobIndexes, EntryIndexes};
 use super::{Problem, Problems, Report, STRETCH, Stretch, Whole, blobs, newest};
 
 /// Names of blobs that a thread remembers as present, about 64 bytes each.
@@ -32,22 +37,23 @@ pub fn verify(
             let source = std::error::Error::source(&error)
                 .map(|source| format!(": {source}"))
                 .unwrap_or_default();
-            Ok(Report {
-                intact: false,
-                origin: String::new(),
-                size: 0,
-                root: String::new(),
-                head: String::new(),
-                key: String::new(),
-                pinned: false,
-                problems: vec![Problem {
-                    seq: None,
-                    kind: "database",
-                    detail: format!("{error}{source}"),
-                }],
-            })
+            Ok(unchecked(None, "database", format!("{error}{source}")))
         }
         report => report,
+    }
+}
+
+/// The report on a log that can't be checked any further.
+fn unchecked(seq: Option<u64>, kind: &'static str, detail: String) -> Report {
+    Report {
+        intact: false,
+        origin: String::new(),
+        size: 0,
+        root: String::new(),
+        head: String::new(),
+        key: String::new(),
+        pinned: false,
+        problems: vec![Problem { seq, kind, detail }],
     }
 }
 
@@ -60,10 +66,13 @@ fn check(
     let (mut readers, slots) = open_at_one_instant(paths)?;
     let database = readers[0].connection();
     let origin = readers[0].origin().clone();
-    let own = start::log_key(database, &origin);
+    let own = match start::log_key(database, &origin) {
+        Err(error) if !error.is_damage() => return Err(error),
+        own => own,
+    };
     let key = match (pinned, &own) {
         (Some(key), _) | (None, Ok(key)) => key.clone(),
-        (None, Err(error)) => return Err(StoreError::Damaged(error.to_string())),
+        (None, Err(error)) => return Ok(unchecked(Some(0), "key", error.to_string())),
     };
     if own.as_ref().ok() != Some(&key) {
         let named = own.map_or_else(|error| error.to_string(), |own| format!("it names {own}"));
@@ -80,7 +89,6 @@ fn check(
         Some((_, note)) => check_guard(database, &key, slots.as_ref(), note, size, &mut problems)?,
     }
     check_rest(database, size, &mut problems)?;
-    check_pages(database, &mut problems)?;
     check_key_file(paths, &key, &mut problems)?;
 
     let wanted: Vec<u64> = notes.iter().map(|(size, _)| *size).collect();
@@ -195,26 +203,8 @@ fn check_guard(
 
 /// What no leaf stands for: the schema, the table `meta`, and rows beside the log.
 fn check_rest(database: &Connection, size: u64, problems: &mut Problems) -> Result<(), StoreError> {
-    let schema = |connection: &Connection| -> rusqlite::Result<Vec<(String, String, Option<String>)>> {
-        let sql = "SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_stat%' ORDER BY type, name";
-        let mut statement = connection.prepare(sql)?;
-        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-        rows.collect()
-    };
-    let expected = Connection::open_in_memory().and_then(|fresh| {
-        fresh.execute_batch(SCHEMA)?;
-        schema(&fresh)
-    });
-    let (expected, found) = (expected.map_err(reading)?, schema(database).map_err(reading)?);
-    for (kind, name, _) in found.iter().filter(|item| !expected.contains(item)) {
-        problems.add(
-            None,
-            "schema",
-            format!("the {kind} {name} is not as this program made it"),
-        );
-    }
-    for (kind, name, _) in expected.iter().filter(|item| !found.contains(item)) {
-        problems.add(None, "schema", format!("the {kind} {name} is missing or changed"));
+    for detail in schema::differences(database)? {
+        problems.add(None, "schema", detail);
     }
     let count = |sql: &str| {
         database
@@ -229,20 +219,6 @@ fn check_rest(database: &Connection, size: u64, problems: &mut Problems) -> Resu
     }
     if count("SELECT count(*) FROM meta WHERE key <> 'origin' OR ? < 0")? > 0 {
         problems.add(None, "meta", "there are rows beside the origin");
-    }
-    Ok(())
-}
-
-/// What SQLite itself finds wrong. Queries go through indexes, which no leaf stands for: one that lost a page would
-/// leave evidence out of every answer.
-fn check_pages(database: &Connection, problems: &mut Problems) -> Result<(), StoreError> {
-    let mut statement = database.prepare("PRAGMA integrity_check").map_err(reading)?;
-    let mut rows = statement.query([]).map_err(reading)?;
-    while let Some(row) = rows.next().map_err(reading)? {
-        let found: String = row.get(0).map_err(reading)?;
-        if found != "ok" {
-            problems.add(None, "database", found);
-        }
     }
     Ok(())
 }
@@ -273,24 +249,36 @@ fn stretches<'a>(
 ) -> Result<Whole, StoreError> {
     let (next, done) = (AtomicU64::new(0), AtomicU64::new(0));
     let results = in_parallel(readers, |reader| {
-        let (mut present, mut checked) = (HashSet::new(), Vec::new());
+        let (mut present, mut checked, mut indexes) = (HashSet::new(), Vec::new(), EntryIndexes::default());
         loop {
             let from = next.fetch_add(STRETCH, Ordering::Relaxed);
             if from >= size {
-                return Ok(checked);
+                return Ok((checked, indexes));
             }
             let to = (from + STRETCH).min(size);
-            let stretch = stretch(reader.connection(), origin, from, to, wanted, &mut present);
+            let stretch = stretch(
+                reader.connection(),
+                origin,
+                from..to,
+                wanted,
+                &mut present,
+                &mut indexes,
+            );
             checked.push((from, stretch.map_err(reading)?));
             progress(done.fetch_add(to - from, Ordering::Relaxed) + to - from, size);
         }
     })?;
-    let mut checked: Vec<_> = results.into_iter().flatten().collect();
-    checked.sort_by_key(|(from, _)| *from);
+    let (mut stretches, mut indexes) = (Vec::new(), EntryIndexes::default());
+    for (checked, part) in results {
+        stretches.extend(checked);
+        indexes.join(part);
+    }
+    stretches.sort_by_key(|(from, _)| *from);
     let mut whole = Whole::default();
-    for (_, stretch) in checked {
+    for (_, stretch) in stretches {
         whole.join(stretch);
     }
+    indexes.compare(readers[0].connection(), &mut whole.problems)?;
     Ok(whole)
 }
 
@@ -317,10 +305,10 @@ fn in_parallel<T: Send>(
 fn stretch<'a>(
     connection: &Connection,
     origin: &'a str,
-    from: u64,
-    to: u64,
+    Range { start: from, end: to }: Range<u64>,
     wanted: &'a [u64],
     present: &mut HashSet<(Hash, u64)>,
+    indexes: &mut EntryIndexes,
 ) -> rusqlite::Result<Stretch<'a>> {
     let sql = "SELECT l.seq, l.hash, l.bytes, e.time, e.kind, e.snapshot, e.collector, e.source, e.target \
                FROM leaf AS l LEFT JOIN entry AS e ON e.seq = l.seq WHERE l.seq >= ? AND l.seq < ? ORDER BY l.seq";
@@ -335,6 +323,13 @@ fn stretch<'a>(
     let mut rows = statement.query([from, to])?;
     while let Some(row) = rows.next()? {
         let seq: u64 = row.get(0)?;
+        let column = |index| row.get_ref(index);
+        if column(4)? != ValueRef::Null {
+            indexes.add(
+                row.get(0)?,
+                [column(4)?, column(5)?, column(6)?, column(7)?, column(8)?],
+            );
+        }
         while stretch.next() < seq {
             stretch.missing();
         }
@@ -392,7 +387,7 @@ fn missing_blob(connection: &Connection, seq: u64, blob: &BlobRef) -> rusqlite::
         Some((_, size)) if u64::try_from(size) != Ok(blob.size) => {
             Some(format!("blob {name} has another size than the leaf says"))
         }
-        Some((first, _)) if u64::try_from(first).is_ok_and(|first| first > seq) => Some(format!(
+        Some((first, _)) if u64::try_from(first).map_or(true, |first| first > seq) => Some(format!(
             "blob {name} is stored as leaf {first}'s, though this leaf names it before"
         )),
         Some(_) => None,
@@ -441,21 +436,14 @@ fn check_tree(connection: &Connection, whole: &mut Whole, problems: &mut Problem
 
 /// Checks all blobs, a thread for each reader.
 fn all_blobs(readers: &mut [Reader; 2], size: u64) -> Result<Problems, StoreError> {
-    let (first, last): (i64, i64) = readers[0]
-        .connection()
-        .query_row(
-            "SELECT ifnull(min(rowid), 0), ifnull(max(rowid), -1) FROM blob",
-            [],
-            |row| Ok((row.get(0)?, row.get(1)?)),
-        )
-        .map_err(reading)?;
-    let next = AtomicI64::new(first);
-    let results = in_parallel(readers, |reader| {
-        blobs::check(reader.connection(), &next, last, size)
-    })?;
+    let next = Mutex::new(Some(i64::MIN));
+    let results = in_parallel(readers, |reader| blobs::check(reader.connection(), &next, size))?;
     let mut problems = Problems::default();
-    for result in results {
-        problems.append(result);
+    let mut indexes = BlobIndexes::default();
+    for (found, part) in results {
+        problems.append(found);
+        indexes.join(part);
     }
+    indexes.compare(readers[0].connection(), &mut problems)?;
     Ok(problems)
 }
