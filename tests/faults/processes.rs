@@ -2,7 +2,7 @@
 
 use evidenced::clock;
 use evidenced::log::store::{Filter, Paths, Reader, StoreError};
-use evidenced::log::verify;
+use evidenced::log::verify_store::verify_store;
 use std::process::Child;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -22,7 +22,7 @@ fn start(bench: &Bench, seed: &str) -> Child {
 fn watch(paths: &Paths, stop: &AtomicBool) -> Result<(usize, usize), String> {
     let (mut verified, mut read, mut size) = (0, 0, 0);
     while !stop.load(Ordering::Relaxed) {
-        match verify::verify(paths, None, &|_, _| {}) {
+        match verify_store(paths, None, &|_, _| {}) {
             Ok(report) if !report.intact => return Err(format!("a false alarm: {:?}", report.problems)),
             Ok(report) if report.size < size => return Err(format!("{size} leaves became {}", report.size)),
             Ok(report) => (size, verified) = (report.size, verified + 1),
