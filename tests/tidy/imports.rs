@@ -148,7 +148,7 @@ const IMPURE: [&str; 9] = [
     "crate::clock",
 ];
 
-const LOG_WRITERS: [&str; 2] = ["src/log/append.rs", "src/log/start.rs"];
+const LOG_WRITERS: [&str; 2] = ["src/log/append/batch.rs", "src/log/start/create.rs"];
 
 const VERIFIER: &str = "src/log/verify";
 
