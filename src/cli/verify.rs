@@ -12,7 +12,8 @@ use super::{Common, Format, print_json, setup};
 use crate::log::checkpoint::VerifierKey;
 use crate::log::leaf::{Body, Recovery};
 use crate::log::store::{Filter, Paths, Reader};
-use crate::log::verify::{self, Report};
+use crate::log::verify::Report;
+use crate::log::verify_store::verify_store;
 
 /// Check that a log is whole and unchanged
 #[derive(Debug, clap::Args)]
@@ -88,7 +89,7 @@ fn verify_one(paths: &Paths, key: Option<&VerifierKey>) -> Result<Report> {
     };
     let template = "{bar:40} {human_pos} of {human_len} leaves, {eta} left";
     bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
-    let report = verify::verify(paths, key, &|done, all| {
+    let report = verify_store(paths, key, &|done, all| {
         bar.set_length(all);
         bar.set_position(done);
     });

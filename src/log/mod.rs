@@ -14,3 +14,4 @@ pub mod start;
 pub mod store;
 pub mod tree;
 pub mod verify;
+pub mod verify_store;

@@ -15,7 +15,8 @@ use super::guard::{self, Slot};
 use super::leaf::{Body, OldHead, Recovery};
 use super::start;
 use super::store::{Paths, Reader, StoreError};
-use super::verify::{self, Report};
+use super::verify::Report;
+use super::verify_store::verify_store;
 use crate::clock::SharedClock;
 
 /// Who recovers, and why.
@@ -101,7 +102,7 @@ fn refusal(paths: &Paths) -> Result<Option<String>, StoreError> {
 
 /// What is known of the old log, before anything is moved.
 fn describe(paths: &Paths, refused: &str, reason: &Reason) -> Result<Recovery, StoreError> {
-    let report = verify::verify(paths, None, &|_, _| {});
+    let report = verify_store(paths, None, &|_, _| {});
     let problems = match &report {
         Ok(report) if !report.problems.is_empty() => report
             .problems

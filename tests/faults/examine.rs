@@ -3,7 +3,7 @@
 use evidenced::clock;
 use evidenced::log::append::Appender;
 use evidenced::log::store::{Paths, Reader, StoreError};
-use evidenced::log::verify;
+use evidenced::log::verify_store::verify_store;
 use std::fmt::Display;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -59,7 +59,7 @@ pub(crate) fn examine(paths: &Paths, acks: &[Ack], excuse: Excuse) -> Result<Fou
 
 /// Whether the log verifies; that every acknowledged leaf is there and as it was, if so.
 pub(crate) fn verified(paths: &Paths, acks: &[Ack]) -> Result<Found, String> {
-    let report = match verify::verify(paths, None, &|_, _| {}) {
+    let report = match verify_store(paths, None, &|_, _| {}) {
         Ok(report) => report,
         Err(StoreError::Absent(_)) if acks.is_empty() => return Ok(Found::Intact),
         Err(error) => return Err(chain(&error)),
@@ -98,7 +98,7 @@ pub(crate) fn verified(paths: &Paths, acks: &[Ack]) -> Result<Found, String> {
 }
 
 fn problems(paths: &Paths) -> String {
-    match verify::verify(paths, None, &|_, _| {}) {
+    match verify_store(paths, None, &|_, _| {}) {
         Ok(report) => format!("{:?}", report.problems),
         Err(error) => chain(&error),
     }

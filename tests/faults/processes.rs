@@ -2,7 +2,7 @@
 
 use evidenced::clock;
 use evidenced::log::store::{Filter, Paths, Reader, StoreError};
-use evidenced::log::verify;
+use evidenced::log::verify_store::verify_store;
 use std::process::Child;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -22,7 +22,7 @@ fn start(bench: &Bench, seed: &str) -> Child {
 fn watch(paths: &Paths, stop: &AtomicBool) -> Result<(usize, usize), String> {
     let (mut verified, mut read, mut size) = (0, 0, 0);
     while !stop.load(Ordering::Relaxed) {
-        match verify::verify(paths, None, &|_, _| {}) {
+        match verify_store(paths, None, &|_, _| {}) {
             Ok(report) if !report.intact => return Err(format!("a false alarm: {:?}", report.problems)),
             Ok(report) if report.size < size => return Err(format!("{size} leaves became {}", report.size)),
             Ok(report) => (size, verified) = (report.size, verified + 1),
@@ -42,19 +42,21 @@ fn watch(paths: &Paths, stop: &AtomicBool) -> Result<(usize, usize), String> {
     Ok((verified, read))
 }
 
-/// Watches with two threads while `work` runs.
-fn watched<T>(paths: &Paths, work: impl FnOnce() -> T) -> T {
+/// Watches with two threads while `work` runs; how often either verified and read.
+fn watched<T>(paths: &Paths, work: impl FnOnce() -> T) -> (T, Vec<(usize, usize)>) {
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
         let watchers = [(); 2].map(|()| scope.spawn(|| watch(paths, &stop)));
         let done = work();
         stop.store(true, Ordering::Relaxed);
-        for watcher in watchers {
-            let (verified, read) = watcher.join().unwrap().unwrap();
-            assert!(verified > 0 && read > 0, "{verified} and {read}");
-        }
-        done
+        let watched = watchers.map(|watcher| watcher.join().unwrap().unwrap());
+        (done, watched.to_vec())
     })
+}
+
+/// Whether both watchers did what they are for.
+fn was_watched(watched: &[(usize, usize)]) -> bool {
+    watched.iter().all(|(verified, read)| *verified > 0 && *read > 0)
 }
 
 /// What both say must be there, once.
@@ -75,11 +77,12 @@ fn check(bench: &Bench, runs: Vec<Run>) -> Vec<Ack> {
 #[test]
 fn two_processes_append_while_others_read_and_verify() {
     let bench = Bench::new();
-    let runs = watched(&bench.store(), || {
+    let (runs, watched) = watched(&bench.store(), || {
         let children = [start(&bench, "left"), start(&bench, "right")];
         thread::sleep(Duration::from_secs(3));
         children.map(kill)
     });
+    assert!(was_watched(&watched), "{watched:?}");
     for run in &runs {
         assert!(
             run.acks.len() > 20,
@@ -94,7 +97,7 @@ fn two_processes_append_while_others_read_and_verify() {
 fn one_of_two_processes_is_killed_again_and_again_while_others_read_and_verify() {
     let (bench, mut random) = (Bench::new(), Random(21));
     let clock = clock::system();
-    let runs = watched(&bench.store(), || {
+    let (runs, watched) = watched(&bench.store(), || {
         let steady = start(&bench, "steady");
         let mut runs = Vec::new();
         while clock.monotonic() < Duration::from_secs(4) {
@@ -105,6 +108,7 @@ fn one_of_two_processes_is_killed_again_and_again_while_others_read_and_verify()
         runs.push(kill(steady));
         runs
     });
+    assert!(was_watched(&watched), "{watched:?}");
     assert!(runs.len() > 10, "{} runs", runs.len());
     check(&bench, runs);
 }
@@ -113,7 +117,7 @@ fn one_of_two_processes_is_killed_again_and_again_while_others_read_and_verify()
 fn two_processes_begin_the_same_store_while_others_verify() {
     for round in 0..15 {
         let bench = Bench::new();
-        let runs = watched(&bench.store(), || {
+        let (runs, _) = watched(&bench.store(), || {
             let children = [
                 start(&bench, &format!("{round}l")),
                 start(&bench, &format!("{round}r")),

@@ -6,7 +6,7 @@ use evidenced::clock;
 use evidenced::log::append::{Appender, Draft};
 use evidenced::log::leaf::{Body, Role, Scope};
 use evidenced::log::store::{Paths, StoreError};
-use evidenced::log::verify;
+use evidenced::log::verify_store::verify_store;
 use std::fmt::Display;
 use std::io::Write as _;
 
@@ -204,7 +204,7 @@ impl Program {
 
     /// Says what a verifier says.
     fn verify(&self) {
-        match verify::verify(&self.paths, None, &|_, _| {}) {
+        match verify_store(&self.paths, None, &|_, _| {}) {
             Ok(report) => say(&format!("verified {} {}", report.intact, report.size)),
             Err(error) => say_error(&error),
         }

@@ -1,3 +1,5 @@
+//! What ships holds, and what a company writes is checked to the letter.
+
 use super::*;
 use crate::control::{Compiled, MaxAge, Outcome, Severity, Test, TestId};
 use serde_json::json;

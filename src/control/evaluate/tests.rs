@@ -1,3 +1,5 @@
+//! What snapshots are told by tests: outcomes, reasons, exclusions.
+
 use super::*;
 use Outcome::{Excepted, Fail, NotApplicable, Pass, Unknown};
 use proptest::prelude::*;

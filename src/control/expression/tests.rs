@@ -1,3 +1,5 @@
+//! CEL with three values: what is unknown stays so in every expression.
+
 use super::*;
 use proptest::strategy::Strategy;
 use serde_json::json;

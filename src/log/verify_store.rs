@@ -8,15 +8,19 @@ use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::super::checkpoint::VerifierKey;
-use super::super::guard::{self, Slot};
-use super::super::leaf::{BlobRef, Lead};
-use super::super::schema;
-use super::super::start::{self, Position};
-use super::super::store::{Paths, Reader, StoreError, TREE_LEVELS, reading};
-use super::super::tree::Hash;
-use super::indexes::{BlobIndexes, EntryIndexes};
-use super::{Problem, Problems, Report, STRETCH, Stretch, Whole, blobs, newest};
+use super::checkpoint::VerifierKey;
+use super::guard::{self, Slot};
+use super::leaf::{BlobRef, Lead};
+use super::schema;
+use super::start::{self, Position};
+use super::store::{Paths, Reader, StoreError, TREE_LEVELS, reading};
+use super::tree::Hash;
+use super::verify::{Problem, Problems, Report, STRETCH, Stretch, Whole, newest};
+
+mod blobs;
+mod indexes;
+
+use indexes::{BlobIndexes, EntryIndexes};
 
 /// Names of blobs that a thread remembers as present, about 64 bytes each.
 const REMEMBERED: usize = 200_000;
@@ -27,7 +31,7 @@ const REMEMBERED: usize = 200_000;
 ///
 /// # Errors
 /// Where the store can't be read for reasons that say nothing about the evidence. Damage is a report.
-pub fn verify(
+pub fn verify_store(
     paths: &Paths,
     pinned: Option<&VerifierKey>,
     progress: &(dyn Fn(u64, u64) + Sync),

@@ -38,7 +38,7 @@ pub(super) struct EntryIndexes {
 impl EntryIndexes {
     /// Adds a row of the table: `seq`, then `kind`, `snapshot`, `collector`, `source` and `target` as they are.
     pub(super) fn add(&mut self, seq: i64, columns: [ValueRef<'_>; 5]) {
-        let [kind, snapshot, collector, source, target] = columns.map(bytes);
+        let [kind, snapshot, collector, source, target] = &columns.map(bytes);
         if collector.is_some() {
             self.target.add((collector, source, target, kind, seq));
         }
