@@ -12,8 +12,10 @@ use serde_json::Value;
 use super::tree::Hash;
 
 mod lead;
+mod tail;
 
 pub use lead::{Lead, lead};
+pub use tail::named_blobs;
 
 /// The longest leaf, in bytes.
 pub const MAX_LEAF: usize = 65_535;
@@ -379,17 +381,7 @@ pub fn decode(bytes: &[u8]) -> Result<Leaf, serde_json::Error> {
 
 /// The blobs that a leaf names, read from its end: `blobs` is its last field. `None` if they can't be read.
 pub fn blobs(bytes: &[u8]) -> Option<Vec<BlobRef>> {
-    const NONE: &[u8] = b",\"blobs\":[]}";
-    const BEGIN: &[u8] = b",\"blobs\":[";
-    if bytes.ends_with(NONE) {
-        return Some(Vec::new());
-    }
-    // Inside a string the quotes would be escaped, so only the field itself looks like this.
-    let at = bytes.windows(BEGIN.len()).rposition(|window| window == BEGIN)?;
-    let list = bytes.get(at + BEGIN.len() - 1..bytes.len().checked_sub(1)?)?;
-    bytes
-        .ends_with(b"]}")
-        .then(|| serde_json::from_slice(list).ok())?
+    serde_json::from_slice(tail::blob_list(bytes)?).ok()
 }
 
 /// RFC 3339 in UTC with milliseconds, 24 characters.

@@ -8,7 +8,7 @@
 use serde::Serialize;
 
 use super::checkpoint::{Checkpoint, VerifierKey};
-use super::leaf::{self, BlobRef, Lead};
+use super::leaf::{self, Lead};
 use super::tree::{self, Frontier, Hash};
 
 /// Leaves in a stretch.
@@ -113,6 +113,8 @@ pub struct Stretch<'a> {
     keep: &'a [u32],
     marks: Vec<(u64, Frontier)>,
     wanted: &'a [u64],
+    /// Names and sizes of the blobs that the last leaf checked names, as far as they can be read.
+    pub blobs: Vec<(Hash, u64)>,
     /// What is wrong so far.
     pub problems: Problems,
 }
@@ -131,6 +133,7 @@ impl<'a> Stretch<'a> {
             keep,
             marks: Vec::new(),
             wanted,
+            blobs: Vec::new(),
             problems: Problems::default(),
         }
     }
@@ -149,8 +152,8 @@ impl<'a> Stretch<'a> {
     }
 
     /// Checks the next leaf: its form, that it links to the one before, and that it hashes to `stored`. Returns its
-    /// beginning and the blobs it names, as far as they can be read.
-    pub fn leaf<'b>(&mut self, stored: &[u8], bytes: &'b [u8]) -> (Option<Lead<'b>>, Vec<BlobRef>) {
+    /// beginning, if it can be read, and leaves what blobs it names in `blobs`.
+    pub fn leaf<'b>(&mut self, stored: &[u8], bytes: &'b [u8]) -> Option<Lead<'b>> {
         let seq = self.next();
         let hash = tree::hash_leaf(bytes);
         if hash != stored {
@@ -165,7 +168,7 @@ impl<'a> Stretch<'a> {
                 .add(Some(seq), "leaf", "is longer than 65,535 bytes");
         }
         let lead = leaf::lead(bytes, self.origin, seq, &self.last_hash);
-        let blobs = leaf::blobs(bytes);
+        let blobs = leaf::named_blobs(bytes, &mut self.blobs);
         self.last_hash = hash;
         let (from, keep, subtrees) = (self.from, self.keep, &mut self.subtrees);
         self.frontier.push(0, hash, |level, position, hash| {
@@ -184,7 +187,7 @@ impl<'a> Stretch<'a> {
                 .add(Some(seq), "leaf", "does not end with its blobs"),
             Ok(_) => {}
         }
-        (lead.ok(), blobs.unwrap_or_default())
+        lead.ok()
     }
 }
 

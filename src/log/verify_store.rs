@@ -1,7 +1,9 @@
 //! Checking a whole store: the log in its database, and every column, the guard and the key beside it.
 
+use foldhash::fast::RandomState;
+use rusqlite::fallible_streaming_iterator::FallibleStreamingIterator as _;
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OptionalExtension as _, Row};
+use rusqlite::{Connection, OptionalExtension as _, Rows};
 use std::collections::HashSet;
 use std::fs::File;
 use std::ops::Range;
@@ -10,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::checkpoint::VerifierKey;
 use super::guard::{self, Slot};
-use super::leaf::{BlobRef, Lead};
+use super::leaf::Lead;
 use super::schema;
 use super::start::{self, Position};
 use super::store::{Paths, Reader, StoreError, TREE_LEVELS, reading};
@@ -20,7 +22,7 @@ use super::verify::{Problem, Problems, Report, STRETCH, Stretch, Whole, newest};
 mod blobs;
 mod indexes;
 
-use indexes::{BlobIndexes, EntryIndexes};
+use indexes::Indexes;
 
 /// Names of blobs that a thread remembers as present, about 64 bytes each.
 const REMEMBERED: usize = 200_000;
@@ -252,12 +254,14 @@ fn stretches<'a>(
     progress: &(dyn Fn(u64, u64) + Sync),
 ) -> Result<Whole, StoreError> {
     let (next, done) = (AtomicU64::new(0), AtomicU64::new(0));
+    let indexes = Indexes::of_entries();
     let results = in_parallel(readers, |reader| {
-        let (mut present, mut checked, mut indexes) = (HashSet::new(), Vec::new(), EntryIndexes::default());
+        indexes.read(reader.connection());
+        let (mut present, mut checked, mut indexed) = (HashSet::default(), Vec::new(), indexes.rows());
         loop {
             let from = next.fetch_add(STRETCH, Ordering::Relaxed);
             if from >= size {
-                return Ok((checked, indexes));
+                return Ok((checked, indexed));
             }
             let to = (from + STRETCH).min(size);
             let stretch = stretch(
@@ -266,16 +270,16 @@ fn stretches<'a>(
                 from..to,
                 wanted,
                 &mut present,
-                &mut indexes,
+                &mut indexed,
             );
             checked.push((from, stretch.map_err(reading)?));
             progress(done.fetch_add(to - from, Ordering::Relaxed) + to - from, size);
         }
     })?;
-    let (mut stretches, mut indexes) = (Vec::new(), EntryIndexes::default());
+    let (mut stretches, mut indexed) = (Vec::new(), indexes.rows());
     for (checked, part) in results {
         stretches.extend(checked);
-        indexes.join(part);
+        indexed.join(&part);
     }
     stretches.sort_by_key(|(from, _)| *from);
     let mut whole = Whole::default();
@@ -311,11 +315,12 @@ fn stretch<'a>(
     origin: &'a str,
     Range { start: from, end: to }: Range<u64>,
     wanted: &'a [u64],
-    present: &mut HashSet<(Hash, u64)>,
-    indexes: &mut EntryIndexes,
+    present: &mut HashSet<(Hash, u64), RandomState>,
+    indexed: &mut indexes::Rows<'_, 3>,
 ) -> rusqlite::Result<Stretch<'a>> {
-    let sql = "SELECT l.seq, l.hash, l.bytes, e.time, e.kind, e.snapshot, e.collector, e.source, e.target \
-               FROM leaf AS l LEFT JOIN entry AS e ON e.seq = l.seq WHERE l.seq >= ? AND l.seq < ? ORDER BY l.seq";
+    let leaves = "SELECT seq, hash, bytes FROM leaf WHERE seq >= ? AND seq < ? ORDER BY seq";
+    let entries = "SELECT seq, time, kind, snapshot, collector, source, target FROM entry \
+                   WHERE seq >= ? AND seq < ? ORDER BY seq";
     let prev: Option<Hash> = match from.checked_sub(1) {
         None => Some([0; 32]),
         Some(before) => connection
@@ -323,40 +328,37 @@ fn stretch<'a>(
             .optional()?,
     };
     let mut stretch = Stretch::new(origin, from, prev.unwrap_or_default(), &TREE_LEVELS, wanted);
-    let mut statement = connection.prepare_cached(sql)?;
-    let mut rows = statement.query([from, to])?;
+    let (mut leaves, mut entries) = (
+        connection.prepare_cached(leaves)?,
+        connection.prepare_cached(entries)?,
+    );
+    let (mut rows, mut entries) = (
+        leaves.query([from, to])?,
+        Entries::new(entries.query([from, to])?, indexed),
+    );
     while let Some(row) = rows.next()? {
         let seq: u64 = row.get(0)?;
-        let column = |index| row.get_ref(index);
-        if column(4)? != ValueRef::Null {
-            indexes.add(
-                row.get(0)?,
-                [column(4)?, column(5)?, column(6)?, column(7)?, column(8)?],
-            );
-        }
         while stretch.next() < seq {
             stretch.missing();
         }
-        let (lead, blobs) = stretch.leaf(row.get_ref(1)?.as_blob()?, row.get_ref(2)?.as_blob()?);
-        if let Some(lead) = lead
-            && !is_entry_of(row, &lead)?
-        {
+        let lead = stretch.leaf(row.get_ref(1)?.as_blob()?, row.get_ref(2)?.as_blob()?);
+        if !entries.agree(row.get(0)?, lead.as_ref())? {
             stretch.problems.add(
                 Some(seq),
                 "entry",
                 "the row in the index is not what the leaf says",
             );
         }
-        for blob in blobs {
-            if !present.contains(&(blob.sha256, blob.size)) {
-                if let Some(what) = missing_blob(connection, seq, &blob)? {
+        for blob in &stretch.blobs {
+            if !present.contains(blob) {
+                if let Some(what) = missing_blob(connection, seq, blob)? {
                     stretch.problems.add(Some(seq), "blob", what);
                     continue;
                 }
                 if present.len() >= REMEMBERED {
                     present.clear();
                 }
-                present.insert((blob.sha256, blob.size));
+                present.insert(*blob);
             }
         }
     }
@@ -366,29 +368,79 @@ fn stretch<'a>(
     Ok(stretch)
 }
 
-fn is_entry_of(row: &Row<'_>, lead: &Lead<'_>) -> rusqlite::Result<bool> {
-    let text = |column| -> rusqlite::Result<Option<&[u8]>> { Ok(row.get_ref(column)?.as_bytes_or_null()?) };
-    let same = |column, value: Option<&str>| -> rusqlite::Result<bool> {
-        Ok(text(column)? == value.map(str::as_bytes))
-    };
-    Ok(same(3, Some(lead.time))?
-        && same(4, Some(lead.kind))?
-        && row.get_ref(5)?.as_i64_or_null()? == lead.snapshot.and_then(|seq| i64::try_from(seq).ok())
-        && same(6, lead.collector.as_deref())?
-        && same(7, lead.source.as_deref())?
-        && same(8, lead.target.as_deref())?)
+/// The rows of the table `entry` in order, read beside the leaves: joining them takes longer than all the hashing.
+struct Entries<'a, 'i> {
+    rows: Rows<'a>,
+    /// Whether the row reached belongs to a later leaf than was asked for.
+    ahead: bool,
+    /// What the rows passed say that the indexes must hold.
+    indexed: &'a mut indexes::Rows<'i, 3>,
+}
+
+impl<'a, 'i> Entries<'a, 'i> {
+    fn new(rows: Rows<'a>, indexed: &'a mut indexes::Rows<'i, 3>) -> Self {
+        Self {
+            rows,
+            ahead: false,
+            indexed,
+        }
+    }
+
+    /// Whether the row of a leaf says what the leaf's beginning does, if that could be read. To be asked in order.
+    fn agree(&mut self, seq: i64, lead: Option<&Lead<'_>>) -> rusqlite::Result<bool> {
+        loop {
+            if !self.ahead {
+                self.rows.advance()?;
+            }
+            let Some(row) = self.rows.get() else {
+                return Ok(lead.is_none());
+            };
+            let at: i64 = row.get(0)?;
+            self.ahead = at > seq;
+            if self.ahead {
+                return Ok(lead.is_none());
+            }
+            let column = |index| row.get_ref(index);
+            let columns = [column(2)?, column(3)?, column(4)?, column(5)?, column(6)?];
+            self.indexed.add(at, columns);
+            if at == seq {
+                let Some(lead) = lead else { return Ok(true) };
+                return Ok(column(1)? == text(Some(lead.time)) && columns == expected(lead));
+            }
+        }
+    }
+}
+
+/// The row that a leaf must have, but for its time. The same bytes as a blob would not be found by a query for text.
+fn expected<'a>(lead: &'a Lead<'_>) -> [ValueRef<'a>; 5] {
+    let snapshot = lead.snapshot.and_then(|seq| i64::try_from(seq).ok());
+    [
+        text(Some(lead.kind)),
+        snapshot.map_or(ValueRef::Null, ValueRef::Integer),
+        text(lead.collector.as_deref()),
+        text(lead.source.as_deref()),
+        text(lead.target.as_deref()),
+    ]
+}
+
+fn text(value: Option<&str>) -> ValueRef<'_> {
+    value.map_or(ValueRef::Null, |text| ValueRef::Text(text.as_bytes()))
 }
 
 /// What is wrong with a blob that a leaf names, but for its bytes, which are checked row by row.
-fn missing_blob(connection: &Connection, seq: u64, blob: &BlobRef) -> rusqlite::Result<Option<String>> {
+fn missing_blob(
+    connection: &Connection,
+    seq: u64,
+    (sha256, named): &(Hash, u64),
+) -> rusqlite::Result<Option<String>> {
     let mut statement = connection.prepare_cached("SELECT seq, size FROM blob WHERE sha256 = ?")?;
     let row: Option<(i64, i64)> = statement
-        .query_row([blob.sha256], |row| Ok((row.get(0)?, row.get(1)?)))
+        .query_row([sha256], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
-    let name = hex::encode(blob.sha256);
+    let name = hex::encode(sha256);
     Ok(match row {
         None => Some(format!("blob {name} is missing")),
-        Some((_, size)) if u64::try_from(size) != Ok(blob.size) => {
+        Some((_, size)) if u64::try_from(size) != Ok(*named) => {
             Some(format!("blob {name} has another size than the leaf says"))
         }
         Some((first, _)) if u64::try_from(first).map_or(true, |first| first > seq) => Some(format!(
@@ -440,14 +492,18 @@ fn check_tree(connection: &Connection, whole: &mut Whole, problems: &mut Problem
 
 /// Checks all blobs, a thread for each reader.
 fn all_blobs(readers: &mut [Reader; 2], size: u64) -> Result<Problems, StoreError> {
-    let next = Mutex::new(Some(i64::MIN));
-    let results = in_parallel(readers, |reader| blobs::check(reader.connection(), &next, size))?;
-    let mut problems = Problems::default();
-    let mut indexes = BlobIndexes::default();
+    let (next, indexes) = (Mutex::new(Some(i64::MIN)), Indexes::of_blobs());
+    let results = in_parallel(readers, |reader| {
+        indexes.read(reader.connection());
+        let mut indexed = indexes.rows();
+        let problems = blobs::check(reader.connection(), &next, size, &mut indexed)?;
+        Ok((problems, indexed))
+    })?;
+    let (mut problems, mut indexed) = (Problems::default(), indexes.rows());
     for (found, part) in results {
         problems.append(found);
-        indexes.join(part);
+        indexed.join(&part);
     }
-    indexes.compare(readers[0].connection(), &mut problems)?;
+    indexed.compare(&mut problems);
     Ok(problems)
 }

@@ -217,12 +217,12 @@ fn scope_of(connection: &Connection, body: &Body) -> Result<[Option<String>; 3],
         ],
         Body::Scope(s) => [Some(s.collector.clone()), Some(s.source.clone()), None],
         Body::Evaluation(e) => connection
-            .query_row(
-                "SELECT collector, source, target FROM entry WHERE seq = ?",
-                [e.snapshot],
-                |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?]),
-            )
-            .optional()
+            .prepare_cached("SELECT collector, source, target FROM entry WHERE seq = ?")
+            .and_then(|mut statement| {
+                statement
+                    .query_row([e.snapshot], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?]))
+                    .optional()
+            })
             .map_err(writing)?
             .unwrap_or_default(),
         Body::Key(_) | Body::Plan(_) | Body::Recovery(_) => [None, None, None],

@@ -27,7 +27,7 @@ pub struct Lead<'a> {
 
 /// Reads the beginning of leaf `seq` of `log`, whose previous leaf has the hash `prev`; or says what is wrong.
 pub fn lead<'a>(bytes: &'a [u8], log: &str, seq: u64, prev: &Hash) -> Result<Lead<'a>, &'static str> {
-    let text = std::str::from_utf8(bytes).map_err(|_| "is not UTF-8")?;
+    let text = simdutf8::basic::from_utf8(bytes).map_err(|_| "is not UTF-8")?;
     if has_newline(bytes) {
         return Err("holds a newline");
     }
@@ -90,7 +90,7 @@ pub fn lead<'a>(bytes: &'a [u8], log: &str, seq: u64, prev: &Hash) -> Result<Lea
 }
 
 fn has_newline(bytes: &[u8]) -> bool {
-    bytes.contains(&b'\n')
+    memchr::memchr(b'\n', bytes).is_some()
 }
 
 /// `2026-11-21T22:47:06.123Z`, by its form.

@@ -9,7 +9,7 @@ use super::super::leaf;
 use super::super::store::{StoreError, reading};
 use super::super::tree::Hash;
 use super::Problems;
-use super::indexes::BlobIndexes;
+use super::indexes::Rows;
 
 /// Rows that a thread takes at a time.
 const SHARE: u64 = 64;
@@ -20,8 +20,9 @@ pub(super) fn check(
     connection: &Connection,
     next: &Mutex<Option<i64>>,
     size: u64,
-) -> Result<(Problems, BlobIndexes), StoreError> {
-    let (mut problems, mut indexes) = (Problems::default(), BlobIndexes::default());
+    indexed: &mut Rows<'_, 2>,
+) -> Result<Problems, StoreError> {
+    let mut problems = Problems::default();
     let mut decompressor = zstd::bulk::Decompressor::new()
         .map_err(|error| StoreError::Damaged(format!("no decompressor: {error}")))?;
     let mut buffer = Vec::new();
@@ -31,7 +32,7 @@ pub(super) fn check(
     while let Some((first, last)) = share(connection, next).map_err(reading)? {
         let mut rows = statement.query([first, last]).map_err(reading)?;
         while let Some(row) = rows.next().map_err(reading)? {
-            add_to(&mut indexes, row).map_err(reading)?;
+            add_to(indexed, row).map_err(reading)?;
             let (seq, found) =
                 check_row(connection, row, size, &mut buffer, &mut decompressor).map_err(reading)?;
             for detail in found {
@@ -39,10 +40,10 @@ pub(super) fn check(
             }
         }
     }
-    Ok((problems, indexes))
+    Ok(problems)
 }
 
-fn add_to(indexes: &mut BlobIndexes, row: &Row<'_>) -> rusqlite::Result<()> {
+fn add_to(indexed: &mut Rows<'_, 2>, row: &Row<'_>) -> rusqlite::Result<()> {
     indexes.add(
         row.get(8)?,
         row.get_ref(0)?.as_bytes()?,
@@ -126,6 +127,7 @@ fn check_row(
 fn names_blob(connection: &Connection, seq: u64, name: &Hash) -> rusqlite::Result<bool> {
     let mut statement = connection.prepare_cached("SELECT bytes FROM leaf WHERE seq = ?")?;
     let leaf: Option<Vec<u8>> = statement.query_row([seq], |row| row.get(0)).optional()?;
-    let blobs = leaf.and_then(|bytes| leaf::blobs(&bytes)).unwrap_or_default();
-    Ok(blobs.iter().any(|blob| blob.sha256 == *name))
+    let mut named = Vec::new();
+    let read = leaf.and_then(|bytes| leaf::named_blobs(&bytes, &mut named));
+    Ok(read.is_some() && named.iter().any(|(sha256, _)| sha256 == name))
 }

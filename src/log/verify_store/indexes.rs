@@ -1,173 +1,204 @@
 //! Comparing SQLite's indexes with the rows they are copies of.
 //!
 //! Queries are answered from indexes: a snapshot missing from one is missing from every list while its row is as it
-//! should be. So while the rows are checked, a sum is made of what each index must hold, in any order, and then
-//! compared with a pass over the index. SQLite's own `integrity_check` does the same, at many times the cost.
+//! should be. So while the rows are checked, a sum is made of what each index must hold, in any order, and compared
+//! with a pass over the index. SQLite's own `integrity_check` does the same, at many times the cost.
 
+use foldhash::quality::RandomState;
+use rusqlite::Connection;
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, Row};
-use std::hash::{DefaultHasher, Hash, Hasher as _};
+use std::hash::{BuildHasher as _, Hasher as _};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::super::store::{StoreError, reading};
 use super::Problems;
 
-/// A sum over rows, the same in whatever order they come.
+/// A sum over rows, the same in whatever order they come. They are hashed with a key of the moment, so that nobody can
+/// prepare other rows with the same sum.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Sum(u64);
 
 impl Sum {
-    fn add(&mut self, row: impl Hash) {
-        let mut hasher = DefaultHasher::new();
-        row.hash(&mut hasher);
+    /// Adds a row: its number, and the columns as an index compares them, by type, then bytes.
+    fn add(&mut self, key: &RandomState, number: i64, columns: &[ValueRef<'_>]) {
+        let mut hasher = key.build_hasher();
+        hasher.write_i64(number);
+        for column in columns {
+            match column {
+                ValueRef::Null => hasher.write_u8(0),
+                ValueRef::Integer(number) => {
+                    hasher.write_u8(1);
+                    hasher.write_i64(*number);
+                }
+                ValueRef::Real(number) => {
+                    hasher.write_u8(2);
+                    hasher.write_u64(number.to_bits());
+                }
+                ValueRef::Text(bytes) => {
+                    hasher.write_u8(3);
+                    hasher.write_usize(bytes.len());
+                    hasher.write(bytes);
+                }
+                ValueRef::Blob(bytes) => {
+                    hasher.write_u8(4);
+                    hasher.write_usize(bytes.len());
+                    hasher.write(bytes);
+                }
+            }
+        }
         self.0 = self.0.wrapping_add(hasher.finish());
     }
+}
 
-    fn join(&mut self, other: Self) {
-        self.0 = self.0.wrapping_add(other.0);
+/// The indexes of a table, read by whichever thread comes first.
+pub(super) struct Indexes<const N: usize> {
+    table: &'static str,
+    /// Names, and queries that are a pass over the index: a row's number, then at most four columns.
+    indexes: [(&'static str, &'static str); N],
+    key: RandomState,
+    next: AtomicUsize,
+    held: [OnceLock<rusqlite::Result<Sum>>; N],
+}
+
+/// What the rows of a table say that its indexes must hold.
+pub(super) struct Rows<'a, const N: usize> {
+    indexes: &'a Indexes<N>,
+    sums: [Sum; N],
+}
+
+impl Indexes<3> {
+    /// Those of the table `entry`.
+    pub(super) fn of_entries() -> Self {
+        Self::new(
+            "entry",
+            [
+                (
+                    "entry_target",
+                    "SELECT seq, collector, source, target, kind FROM entry INDEXED BY entry_target \
+                     WHERE collector IS NOT NULL",
+                ),
+                (
+                    "entry_snapshot",
+                    "SELECT seq, snapshot FROM entry INDEXED BY entry_snapshot WHERE snapshot IS NOT NULL",
+                ),
+                (
+                    "entry_kind",
+                    "SELECT seq, kind FROM entry INDEXED BY entry_kind \
+                     WHERE collector IS NULL AND snapshot IS NULL",
+                ),
+            ],
+        )
     }
 }
 
-/// What the indexes of the table `entry` hold.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct EntryIndexes {
-    target: Sum,
-    snapshot: Sum,
-    kind: Sum,
+impl Indexes<2> {
+    /// Those of the table `blob`.
+    pub(super) fn of_blobs() -> Self {
+        // Ordered by their column, so that the pass is over the index.
+        Self::new(
+            "blob",
+            [
+                (
+                    "of blobs by name",
+                    "SELECT rowid, sha256 FROM blob INDEXED BY sqlite_autoindex_blob_1 ORDER BY sha256",
+                ),
+                (
+                    "blob_payload",
+                    "SELECT rowid, payload_sha256 FROM blob INDEXED BY blob_payload ORDER BY payload_sha256",
+                ),
+            ],
+        )
+    }
 }
 
-impl EntryIndexes {
-    /// Adds a row of the table: `seq`, then `kind`, `snapshot`, `collector`, `source` and `target` as they are.
+impl<const N: usize> Indexes<N> {
+    fn new(table: &'static str, indexes: [(&'static str, &'static str); N]) -> Self {
+        Self {
+            table,
+            indexes,
+            key: RandomState::default(),
+            next: AtomicUsize::new(0),
+            held: std::array::from_fn(|_| OnceLock::new()),
+        }
+    }
+
+    /// Goes through the indexes that no other thread has taken.
+    pub(super) fn read(&self, connection: &Connection) {
+        loop {
+            let index = self.next.fetch_add(1, Ordering::Relaxed);
+            let Some((_, sql)) = self.indexes.get(index) else { return };
+            self.held[index].get_or_init(|| self.sum(connection, sql));
+        }
+    }
+
+    fn sum(&self, connection: &Connection, sql: &str) -> rusqlite::Result<Sum> {
+        let (mut sum, mut columns) = (Sum::default(), [ValueRef::Null; 4]);
+        let mut statement = connection.prepare(sql)?;
+        let columns = &mut columns[..statement.column_count() - 1];
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            for (index, column) in columns.iter_mut().enumerate() {
+                *column = row.get_ref(index + 1)?;
+            }
+            sum.add(&self.key, row.get(0)?, columns);
+        }
+        Ok(sum)
+    }
+
+    /// No rows yet.
+    pub(super) fn rows(&self) -> Rows<'_, N> {
+        Rows {
+            indexes: self,
+            sums: [Sum::default(); N],
+        }
+    }
+}
+
+impl<const N: usize> Rows<'_, N> {
+    fn add_to(&mut self, index: usize, number: i64, columns: &[ValueRef<'_>]) {
+        self.sums[index].add(&self.indexes.key, number, columns);
+    }
+
+    pub(super) fn join(&mut self, other: &Self) {
+        for (sum, other) in self.sums.iter_mut().zip(other.sums) {
+            sum.0 = sum.0.wrapping_add(other.0);
+        }
+    }
+
+    /// Compares all rows of the table with what the indexes, which have been read, hold.
+    pub(super) fn compare(&self, problems: &mut Problems) {
+        for (index, rows) in self.sums.iter().enumerate() {
+            let name = self.indexes.indexes[index].0;
+            let detail = match self.indexes.held[index].get() {
+                Some(Ok(held)) if held == rows => continue,
+                Some(Err(error)) => format!("the index {name} can't be read: {error}"),
+                _ => format!("the index {name} does not hold what the rows say"),
+            };
+            problems.add(None, self.indexes.table, detail);
+        }
+    }
+}
+
+impl Rows<'_, 3> {
+    /// Adds a row: `seq`, then `kind`, `snapshot`, `collector`, `source` and `target` as they are.
     pub(super) fn add(&mut self, seq: i64, columns: [ValueRef<'_>; 5]) {
-        let [kind, snapshot, collector, source, target] = &columns.map(bytes);
-        if collector.is_some() {
-            self.target.add((collector, source, target, kind, seq));
+        let [kind, snapshot, collector, source, target] = columns;
+        if collector != ValueRef::Null {
+            self.add_to(0, seq, &[collector, source, target, kind]);
         }
-        if snapshot.is_some() {
-            self.snapshot.add((snapshot, seq));
+        if snapshot != ValueRef::Null {
+            self.add_to(1, seq, &[snapshot]);
         }
-        if collector.is_none() && snapshot.is_none() {
-            self.kind.add((kind, seq));
-        }
-    }
-
-    pub(super) fn join(&mut self, other: Self) {
-        self.target.join(other.target);
-        self.snapshot.join(other.snapshot);
-        self.kind.join(other.kind);
-    }
-
-    /// Compares what the rows gave with what the indexes hold.
-    pub(super) fn compare(self, connection: &Connection, problems: &mut Problems) -> Result<(), StoreError> {
-        let mut held = Self::default();
-        let by_target = "SELECT collector, source, target, kind, seq FROM entry INDEXED BY entry_target \
-                         WHERE collector IS NOT NULL";
-        each(connection, by_target, |row| {
-            let column = |index| row.get_ref(index).map(bytes);
-            held.target.add((
-                column(0)?,
-                column(1)?,
-                column(2)?,
-                column(3)?,
-                row.get::<_, i64>(4)?,
-            ));
-            Ok(())
-        })?;
-        let by_snapshot =
-            "SELECT snapshot, seq FROM entry INDEXED BY entry_snapshot WHERE snapshot IS NOT NULL";
-        each(connection, by_snapshot, |row| {
-            held.snapshot
-                .add((row.get_ref(0).map(bytes)?, row.get::<_, i64>(1)?));
-            Ok(())
-        })?;
-        let by_kind =
-            "SELECT kind, seq FROM entry INDEXED BY entry_kind WHERE collector IS NULL AND snapshot IS NULL";
-        each(connection, by_kind, |row| {
-            held.kind.add((row.get_ref(0).map(bytes)?, row.get::<_, i64>(1)?));
-            Ok(())
-        })?;
-        let indexes = [
-            ("entry_target", self.target == held.target),
-            ("entry_snapshot", self.snapshot == held.snapshot),
-            ("entry_kind", self.kind == held.kind),
-        ];
-        report(indexes, "entry", problems);
-        Ok(())
-    }
-}
-
-/// What the indexes of the table `blob` hold.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct BlobIndexes {
-    name: Sum,
-    payload: Sum,
-}
-
-impl BlobIndexes {
-    /// Adds a row of the table.
-    pub(super) fn add(&mut self, rowid: i64, sha256: &[u8], payload_sha256: &[u8]) {
-        self.name.add((sha256, rowid));
-        self.payload.add((payload_sha256, rowid));
-    }
-
-    pub(super) fn join(&mut self, other: Self) {
-        self.name.join(other.name);
-        self.payload.join(other.payload);
-    }
-
-    /// Compares what the rows gave with what the indexes hold.
-    pub(super) fn compare(self, connection: &Connection, problems: &mut Problems) -> Result<(), StoreError> {
-        let sum = |sql| {
-            let mut sum = Sum::default();
-            each(connection, sql, |row| {
-                sum.add((row.get_ref(0)?.as_bytes()?, row.get::<_, i64>(1)?));
-                Ok(())
-            })?;
-            Ok(sum)
-        };
-        // Ordered by its column, so that the pass is over the index.
-        let name = sum("SELECT sha256, rowid FROM blob INDEXED BY sqlite_autoindex_blob_1 ORDER BY sha256")?;
-        let payload =
-            sum("SELECT payload_sha256, rowid FROM blob INDEXED BY blob_payload ORDER BY payload_sha256")?;
-        let indexes = [
-            ("of blob by name", self.name == name),
-            ("blob_payload", self.payload == payload),
-        ];
-        report(indexes, "blob", problems);
-        Ok(())
-    }
-}
-
-fn report<const N: usize>(indexes: [(&str, bool); N], kind: &'static str, problems: &mut Problems) {
-    for (index, same) in indexes {
-        if !same {
-            problems.add(
-                None,
-                kind,
-                format!("the index {index} does not hold what the rows say"),
-            );
+        if collector == ValueRef::Null && snapshot == ValueRef::Null {
+            self.add_to(2, seq, &[kind]);
         }
     }
 }
 
-fn each(
-    connection: &Connection,
-    sql: &str,
-    mut work: impl FnMut(&Row<'_>) -> rusqlite::Result<()>,
-) -> Result<(), StoreError> {
-    let mut statement = connection.prepare(sql).map_err(reading)?;
-    let mut rows = statement.query([]).map_err(reading)?;
-    while let Some(row) = rows.next().map_err(reading)? {
-        work(row).map_err(reading)?;
-    }
-    Ok(())
-}
-
-/// A value's bytes, a number's as it stands, whatever type a damaged row has; nothing for null.
-fn bytes(value: ValueRef<'_>) -> Option<std::borrow::Cow<'_, [u8]>> {
-    match value {
-        ValueRef::Null => None,
-        ValueRef::Integer(number) => Some(number.to_be_bytes().to_vec().into()),
-        ValueRef::Real(number) => Some(number.to_be_bytes().to_vec().into()),
-        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => Some(bytes.into()),
+impl Rows<'_, 2> {
+    /// Adds a row.
+    pub(super) fn add(&mut self, rowid: i64, sha256: ValueRef<'_>, payload_sha256: ValueRef<'_>) {
+        self.add_to(0, rowid, &[sha256]);
+        self.add_to(1, rowid, &[payload_sha256]);
     }
 }
