@@ -8,7 +8,6 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row};
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 
-use super::super::store::{StoreError, reading};
 use super::Problems;
 
 /// A sum over rows, the same in whatever order they come.
@@ -38,7 +37,7 @@ pub(super) struct EntryIndexes {
 impl EntryIndexes {
     /// Adds a row of the table: `seq`, then `kind`, `snapshot`, `collector`, `source` and `target` as they are.
     pub(super) fn add(&mut self, seq: i64, columns: [ValueRef<'_>; 5]) {
-        let [kind, snapshot, collector, source, target] = &columns.map(bytes);
+        let [kind, snapshot, collector, source, target] = &columns.map(value);
         if collector.is_some() {
             self.target.add((collector, source, target, kind, seq));
         }
@@ -57,41 +56,38 @@ impl EntryIndexes {
     }
 
     /// Compares what the rows gave with what the indexes hold.
-    pub(super) fn compare(self, connection: &Connection, problems: &mut Problems) -> Result<(), StoreError> {
-        let mut held = Self::default();
+    pub(super) fn compare(self, connection: &Connection, problems: &mut Problems) {
         let by_target = "SELECT collector, source, target, kind, seq FROM entry INDEXED BY entry_target \
                          WHERE collector IS NOT NULL";
-        each(connection, by_target, |row| {
-            let column = |index| row.get_ref(index).map(bytes);
-            held.target.add((
+        let by_snapshot =
+            "SELECT snapshot, seq FROM entry INDEXED BY entry_snapshot WHERE snapshot IS NOT NULL";
+        let by_kind =
+            "SELECT kind, seq FROM entry INDEXED BY entry_kind WHERE collector IS NULL AND snapshot IS NULL";
+        let target = sum(connection, by_target, |row| {
+            let column = |index| row.get_ref(index).map(value);
+            Ok((
                 column(0)?,
                 column(1)?,
                 column(2)?,
                 column(3)?,
                 row.get::<_, i64>(4)?,
-            ));
-            Ok(())
-        })?;
-        let by_snapshot =
-            "SELECT snapshot, seq FROM entry INDEXED BY entry_snapshot WHERE snapshot IS NOT NULL";
-        each(connection, by_snapshot, |row| {
-            held.snapshot
-                .add((row.get_ref(0).map(bytes)?, row.get::<_, i64>(1)?));
-            Ok(())
-        })?;
-        let by_kind =
-            "SELECT kind, seq FROM entry INDEXED BY entry_kind WHERE collector IS NULL AND snapshot IS NULL";
-        each(connection, by_kind, |row| {
-            held.kind.add((row.get_ref(0).map(bytes)?, row.get::<_, i64>(1)?));
-            Ok(())
-        })?;
-        let indexes = [
-            ("entry_target", self.target == held.target),
-            ("entry_snapshot", self.snapshot == held.snapshot),
-            ("entry_kind", self.kind == held.kind),
-        ];
-        report(indexes, "entry", problems);
-        Ok(())
+            ))
+        });
+        report("entry", "entry_target", self.target, target, problems);
+        report(
+            "entry",
+            "entry_snapshot",
+            self.snapshot,
+            sum(connection, by_snapshot, one_column),
+            problems,
+        );
+        report(
+            "entry",
+            "entry_kind",
+            self.kind,
+            sum(connection, by_kind, one_column),
+            problems,
+        );
     }
 }
 
@@ -104,9 +100,9 @@ pub(super) struct BlobIndexes {
 
 impl BlobIndexes {
     /// Adds a row of the table.
-    pub(super) fn add(&mut self, rowid: i64, sha256: &[u8], payload_sha256: &[u8]) {
-        self.name.add((sha256, rowid));
-        self.payload.add((payload_sha256, rowid));
+    pub(super) fn add(&mut self, rowid: i64, sha256: ValueRef<'_>, payload_sha256: ValueRef<'_>) {
+        self.name.add((value(sha256), rowid));
+        self.payload.add((value(payload_sha256), rowid));
     }
 
     pub(super) fn join(&mut self, other: Self) {
@@ -115,59 +111,65 @@ impl BlobIndexes {
     }
 
     /// Compares what the rows gave with what the indexes hold.
-    pub(super) fn compare(self, connection: &Connection, problems: &mut Problems) -> Result<(), StoreError> {
-        let sum = |sql| {
-            let mut sum = Sum::default();
-            each(connection, sql, |row| {
-                sum.add((row.get_ref(0)?.as_bytes()?, row.get::<_, i64>(1)?));
-                Ok(())
-            })?;
-            Ok(sum)
-        };
+    pub(super) fn compare(self, connection: &Connection, problems: &mut Problems) {
         // Ordered by its column, so that the pass is over the index.
-        let name = sum("SELECT sha256, rowid FROM blob INDEXED BY sqlite_autoindex_blob_1 ORDER BY sha256")?;
-        let payload =
-            sum("SELECT payload_sha256, rowid FROM blob INDEXED BY blob_payload ORDER BY payload_sha256")?;
-        let indexes = [
-            ("of blob by name", self.name == name),
-            ("blob_payload", self.payload == payload),
-        ];
-        report(indexes, "blob", problems);
-        Ok(())
+        let by_name = "SELECT sha256, rowid FROM blob INDEXED BY sqlite_autoindex_blob_1 ORDER BY sha256";
+        let by_payload =
+            "SELECT payload_sha256, rowid FROM blob INDEXED BY blob_payload ORDER BY payload_sha256";
+        report(
+            "blob",
+            "of blobs by name",
+            self.name,
+            sum(connection, by_name, one_column),
+            problems,
+        );
+        report(
+            "blob",
+            "blob_payload",
+            self.payload,
+            sum(connection, by_payload, one_column),
+            problems,
+        );
     }
 }
 
-fn report<const N: usize>(indexes: [(&str, bool); N], kind: &'static str, problems: &mut Problems) {
-    for (index, same) in indexes {
-        if !same {
-            problems.add(
-                None,
-                kind,
-                format!("the index {index} does not hold what the rows say"),
-            );
-        }
+fn report(kind: &'static str, index: &str, rows: Sum, held: rusqlite::Result<Sum>, problems: &mut Problems) {
+    match held {
+        Ok(held) if held == rows => {}
+        Ok(_) => problems.add(
+            None,
+            kind,
+            format!("the index {index} does not hold what the rows say"),
+        ),
+        Err(error) => problems.add(None, kind, format!("the index {index} can't be read: {error}")),
     }
 }
 
-fn each(
+fn sum<R: Hash>(
     connection: &Connection,
     sql: &str,
-    mut work: impl FnMut(&Row<'_>) -> rusqlite::Result<()>,
-) -> Result<(), StoreError> {
-    let mut statement = connection.prepare(sql).map_err(reading)?;
-    let mut rows = statement.query([]).map_err(reading)?;
-    while let Some(row) = rows.next().map_err(reading)? {
-        work(row).map_err(reading)?;
+    columns: impl for<'r> Fn(&'r Row<'_>) -> rusqlite::Result<R>,
+) -> rusqlite::Result<Sum> {
+    let mut sum = Sum::default();
+    let mut statement = connection.prepare(sql)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        sum.add(columns(row)?);
     }
-    Ok(())
+    Ok(sum)
 }
 
-/// A value's bytes, a number's as it stands, whatever type a damaged row has; nothing for null.
-fn bytes(value: ValueRef<'_>) -> Option<std::borrow::Cow<'_, [u8]>> {
+fn one_column(row: &Row<'_>) -> rusqlite::Result<(Option<(u8, Vec<u8>)>, i64)> {
+    Ok((row.get_ref(0).map(value)?, row.get(1)?))
+}
+
+/// A value as an index compares it: by its type, then its bytes. Nothing for null.
+fn value(value: ValueRef<'_>) -> Option<(u8, Vec<u8>)> {
     match value {
         ValueRef::Null => None,
-        ValueRef::Integer(number) => Some(number.to_be_bytes().to_vec().into()),
-        ValueRef::Real(number) => Some(number.to_be_bytes().to_vec().into()),
-        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => Some(bytes.into()),
+        ValueRef::Integer(number) => Some((1, number.to_be_bytes().to_vec())),
+        ValueRef::Real(number) => Some((2, number.to_be_bytes().to_vec())),
+        ValueRef::Text(bytes) => Some((3, bytes.to_vec())),
+        ValueRef::Blob(bytes) => Some((4, bytes.to_vec())),
     }
 }
