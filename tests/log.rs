@@ -1,12 +1,12 @@
 //! The log from outside: what is appended can be read, is verified, and every change is found.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot set up should fail")]
 
 use evidenced::clock;
 use evidenced::log::append::{Appender, Draft};
 use evidenced::log::leaf::{Body, Role, Scope};
 use evidenced::log::store::{Paths, Reader};
-use evidenced::log::verify;
+use evidenced::log::verify_store::verify_store;
 
 fn draft(collector: &str, payload: &[u8]) -> Draft {
     let scope = Scope {
@@ -36,7 +36,7 @@ fn what_is_appended_is_read_and_verified() {
     log.append_blocking(draft("other", b"payload 5")).unwrap();
     let reader = Reader::open(&paths).unwrap();
     assert_eq!(reader.size().unwrap(), 602);
-    let report = verify::verify(&paths, None, &|_, _| {}).unwrap();
+    let report = verify_store(&paths, None, &|_, _| {}).unwrap();
     assert_eq!(report.problems, []);
     assert!(report.intact);
     let blob = &reader.leaf(601).unwrap().unwrap().blobs[0];

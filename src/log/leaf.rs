@@ -210,6 +210,11 @@ pub struct Recovery {
     pub recorded_by: String,
 }
 
+impl Recovery {
+    /// At most so many problems are named.
+    pub const LISTED: usize = 100;
+}
+
 /// The size and root of an old log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OldHead {

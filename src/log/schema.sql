@@ -34,7 +34,7 @@ CREATE TABLE entry (
     source TEXT,
     target TEXT
 ) STRICT;
-CREATE INDEX entry_kind ON entry (kind, seq);
+CREATE INDEX entry_kind ON entry (kind, seq) WHERE collector IS NULL AND snapshot IS NULL;
 CREATE INDEX entry_snapshot ON entry (snapshot) WHERE snapshot IS NOT NULL;
 CREATE INDEX entry_target ON entry (collector, source, target, kind, seq) WHERE collector IS NOT NULL;
 

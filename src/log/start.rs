@@ -6,22 +6,22 @@
 //! restored copy or a broken disk, and `recover` then keeps what there is.
 
 use rusqlite::{Connection, OptionalExtension as _, params};
-use secrecy::ExposeSecret as _;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::time::Duration;
 
 use super::checkpoint::{Checkpoint, Origin, Signer, VerifierKey};
-use super::guard::{self, GUARD_SIZE, Slot};
+use super::guard::{self, Slot};
 use super::leaf::{self, Body};
 use super::schema;
-use super::store::{self, Paths, SCHEMA, SCHEMA_VERSION, StoreError, opening, reading};
+use super::store::{self, Paths, Reader, StoreError, opening, reading};
 use super::tree::{self, Frontier, Hash};
 
-/// `EVDN` in hex: lets `file` and SQLite tell our databases from others.
-const APPLICATION_ID: i64 = 0x4556_444e;
+mod create;
+
+pub(in crate::log) use create::{create, created, make_directory, needs_creating, sync_directory, write_new};
 
 /// How long an appender waits for another process's batch, in seconds.
 const LOCK_SECONDS: u64 = 60;
@@ -66,119 +66,6 @@ pub(super) fn lock(paths: &Paths) -> Result<File, StoreError> {
     })
 }
 
-/// Makes the store's folder, readable by its owner only.
-pub(super) fn make_directory(paths: &Paths) -> Result<(), StoreError> {
-    let directory = paths.directory();
-    if directory.is_dir() {
-        return Ok(());
-    }
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(directory)
-        .map_err(StoreError::io(directory))?;
-    sync_directory(directory.parent().unwrap_or(Path::new("/")))
-}
-
-/// Whether a store is there, is not, or was being made when its maker died.
-pub(super) fn needs_creating(paths: &Paths) -> Result<bool, StoreError> {
-    let present = |path: &Path| path.try_exists().map_err(StoreError::io(path));
-    if present(&paths.creating())? {
-        return Ok(true);
-    }
-    let files = [paths.database(), paths.guard(), paths.key()];
-    let mut missing = Vec::new();
-    for file in &files {
-        if !present(file)? {
-            missing.push(
-                file.file_name()
-                    .unwrap_or_default()
-                    .to_string_lossy()
-                    .into_owned(),
-            );
-        }
-    }
-    if missing.is_empty() || missing.len() == files.len() {
-        return Ok(!missing.is_empty());
-    }
-    Err(StoreError::Damaged(format!(
-        "{} missing from {}",
-        missing.join(" and "),
-        paths.directory().display()
-    )))
-}
-
-/// Puts an empty store in place and returns its signer: the caller appends leaf 0, then calls [`created`].
-pub(super) fn create(paths: &Paths, name: &str) -> Result<(Connection, File, Signer), StoreError> {
-    let marker = paths.creating();
-    if marker.exists() {
-        refuse_to_discard_a_log(paths)?;
-    }
-    write_new(
-        &marker,
-        b"this store is being made; nothing in it has been acknowledged\n",
-    )?;
-    sync_directory(paths.directory())?;
-    for file in [
-        paths.database(),
-        paths.database().with_extension("db-wal"),
-        paths.database().with_extension("db-shm"),
-        paths.guard(),
-        paths.key(),
-    ] {
-        match std::fs::remove_file(&file) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(StoreError::Io(file, error));
-            }
-            _ => {}
-        }
-    }
-    let random = |error: getrandom::Error| StoreError::Io(paths.key(), std::io::Error::other(error));
-    let signer = Signer::generate(Origin::generate(name).map_err(random)?).map_err(random)?;
-    write_new(&paths.key(), signer.to_secret().expose_secret().as_bytes())?;
-    write_new(&paths.guard(), &[0; GUARD_SIZE])?;
-    write_new(&paths.database(), b"")?;
-    let connection = open_database(paths)?;
-    connection.execute_batch(SCHEMA).map_err(creating)?;
-    connection
-        .execute(
-            "INSERT INTO meta VALUES ('origin', ?)",
-            [signer.verifier().origin().as_str()],
-        )
-        .map_err(creating)?;
-    connection
-        .pragma_update(None, "application_id", APPLICATION_ID)
-        .map_err(creating)?;
-    connection
-        .pragma_update(None, "user_version", SCHEMA_VERSION)
-        .map_err(creating)?;
-    sync_directory(paths.directory())?;
-    Ok((connection, open_guard(paths)?, signer))
-}
-
-/// The new store's first leaves are in the log and the guard: from here on it is a log.
-pub(super) fn created(paths: &Paths) -> Result<(), StoreError> {
-    std::fs::remove_file(paths.creating()).map_err(StoreError::io(paths.creating()))?;
-    sync_directory(paths.directory())
-}
-
-/// The marker must not be a way to make a grown log vanish.
-fn refuse_to_discard_a_log(paths: &Paths) -> Result<(), StoreError> {
-    let grown = Connection::open(paths.database()).and_then(|connection| {
-        connection.query_row("SELECT max(seq) FROM leaf", [], |row| {
-            row.get::<_, Option<u64>>(0)
-        })
-    });
-    match grown {
-        Ok(Some(last)) if last > 1 => Err(StoreError::Damaged(format!(
-            "{} says that this store is being made, and yet it holds a log of {} leaves",
-            paths.creating().display(),
-            last + 1
-        ))),
-        _ => Ok(()),
-    }
-}
-
 /// Opens an existing store and checks that database, guard and key fit together.
 pub(super) fn open(paths: &Paths) -> Result<Opened, StoreError> {
     let connection = open_database(paths)?;
@@ -218,6 +105,36 @@ pub(super) fn open(paths: &Paths) -> Result<Opened, StoreError> {
         Position::Refused(why) => return Err(StoreError::Damaged(why)),
     }
     Ok(opened)
+}
+
+/// The checks of an appender, for a reader: that database and guard fit together, by the end of the log alone.
+pub fn check_end(reader: &Reader) -> Result<(), StoreError> {
+    let connection = reader.connection();
+    let key = log_key(connection, reader.origin())?;
+    let path = reader.paths().guard();
+    let file = File::open(&path).map_err(StoreError::io(&path))?;
+    let slots = guard::read(&file).map_err(StoreError::io(&path))?;
+    let head = load_head(connection, &key)?;
+    match position(connection, &key, &slots, &head.checkpoint)? {
+        Position::Level | Position::OneBatchBehind => Ok(()),
+        Position::Refused(why) => Err(StoreError::Damaged(why)),
+    }
+}
+
+/// The key that verifies a store's log, as leaf 0 names it.
+pub fn verifier_key(reader: &Reader) -> Result<VerifierKey, StoreError> {
+    log_key(reader.connection(), reader.origin())
+}
+
+/// The signing key beside a log, which must be the one that leaf 0 names; returns its public half.
+pub fn check_key(reader: &Reader) -> Result<VerifierKey, StoreError> {
+    let signer = read_key(&reader.paths().key())?;
+    let key = verifier_key(reader)?;
+    if *signer.verifier() == key {
+        Ok(key)
+    } else {
+        Err(StoreError::Damaged("the signing key is another log's".to_owned()))
+    }
 }
 
 impl Opened {
@@ -425,30 +342,4 @@ fn open_database(paths: &Paths) -> Result<Connection, StoreError> {
         )));
     }
     Ok(connection)
-}
-
-/// Creates a file that must not exist, 0600, flushed.
-fn write_new(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
-    let written = || -> std::io::Result<()> {
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(path)?;
-        file.write_all(bytes)?;
-        file.sync_all()
-    };
-    written().map_err(StoreError::io(path))
-}
-
-/// A file's name is durable only once its folder is flushed.
-pub(super) fn sync_directory(directory: &Path) -> Result<(), StoreError> {
-    File::open(directory)
-        .and_then(|file| file.sync_all())
-        .map_err(StoreError::io(directory))
-}
-
-fn creating(error: rusqlite::Error) -> StoreError {
-    StoreError::Sqlite("can't be made", error)
 }

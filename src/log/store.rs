@@ -8,6 +8,7 @@
 //! | `write.lock` | held for one batch by whoever appends |
 //! | `daemon.lock` | held for life by the daemon |
 //! | `creating` | there only while a store is being made, and nothing in it is acknowledged |
+//! | `recovering` | there only while `recover` is at work: what is known of the old log |
 //! | `logs/ORIGIN/` | earlier logs that `recover` put away, read-only |
 //!
 //! The tables of `evidence.db` (`user_version` 1; hashes are 32 bytes, times text as in the leaves):
@@ -23,13 +24,16 @@
 //!
 //! The views `leaves`, `snapshots`, `failures` and `results` are for people with the `sqlite3` shell.
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension as _};
 use std::path::{Path, PathBuf};
 
 use super::blob::{self, Codec};
 use super::checkpoint::Origin;
-use super::leaf::{self, Leaf};
 use super::tree::{self, Hash};
+
+mod reader;
+
+pub use reader::{Entry, Filter, Reader};
 
 /// The schema, for documentation and for comparing a store with it.
 pub const SCHEMA: &str = include_str!("schema.sql");
@@ -78,6 +82,24 @@ impl Paths {
     /// `creating`.
     pub fn creating(&self) -> PathBuf {
         self.0.join("creating")
+    }
+
+    /// `recovering`.
+    pub fn recovering(&self) -> PathBuf {
+        self.0.join("recovering")
+    }
+
+    /// All files that make up one log.
+    pub fn files(&self) -> [PathBuf; 5] {
+        let database = self.database();
+        let beside = |extension| database.with_extension(extension);
+        [
+            self.database(),
+            beside("db-wal"),
+            beside("db-shm"),
+            self.guard(),
+            self.key(),
+        ]
     }
 
     /// `logs`.
@@ -153,272 +175,9 @@ impl StoreError {
     }
 }
 
-/// A store, to read. It has no way to write.
-pub struct Reader {
-    connection: Connection,
-    paths: Paths,
-    origin: Origin,
-}
-
-/// One row of the index.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// The leaf's position.
-    pub seq: u64,
-    /// When it was appended.
-    pub time: String,
-    /// The kind's name.
-    pub kind: String,
-    /// The collector's id, where the leaf has one.
-    pub collector: Option<String>,
-    /// The source's name, where the leaf has one.
-    pub source: Option<String>,
-    /// The target's name, where the leaf has one.
-    pub target: Option<String>,
-}
-
-/// Which entries to list.
-#[derive(Clone, Debug, Default)]
-pub struct Filter {
-    /// From this time on, as text in the leaves' form.
-    pub from: Option<String>,
-    /// Before this time.
-    pub to: Option<String>,
-    /// Only these kinds; all if empty.
-    pub kinds: Vec<String>,
-    /// Only this collector.
-    pub collector: Option<String>,
-    /// Only this source.
-    pub source: Option<String>,
-    /// Only this target.
-    pub target: Option<String>,
-    /// At most so many, the newest.
-    pub limit: Option<u64>,
-}
-
-/// What a collector, source and target are called together.
-pub type Scope = (String, String, Option<String>);
-
-impl Reader {
-    /// Opens the store for reading. It may be on a read-only medium.
-    pub fn open(paths: &Paths) -> Result<Self, StoreError> {
-        if !paths.database().exists() {
-            let missing = !paths.guard().exists() && !paths.key().exists();
-            return Err(if missing {
-                StoreError::Absent(paths.directory().to_owned())
-            } else {
-                StoreError::Damaged(format!("{} is missing", paths.database().display()))
-            });
-        }
-        let connection = open_read_only(paths)?;
-        let origin = check_schema_version(&connection)?;
-        Ok(Self {
-            connection,
-            paths: paths.clone(),
-            origin,
-        })
-    }
-
-    /// The log's name.
-    pub fn origin(&self) -> &Origin {
-        &self.origin
-    }
-
-    /// Where the files are.
-    pub fn paths(&self) -> &Paths {
-        &self.paths
-    }
-
-    pub(super) fn connection(&self) -> &Connection {
-        &self.connection
-    }
-
-    /// How many leaves there are.
-    pub fn size(&self) -> Result<u64, StoreError> {
-        size(&self.connection)
-    }
-
-    /// The bytes of a leaf.
-    pub fn leaf_bytes(&self, seq: u64) -> Result<Option<Vec<u8>>, StoreError> {
-        leaf_bytes(&self.connection, seq)
-    }
-
-    /// A leaf.
-    pub fn leaf(&self, seq: u64) -> Result<Option<Leaf>, StoreError> {
-        let Some(bytes) = self.leaf_bytes(seq)? else {
-            return Ok(None);
-        };
-        leaf::decode(&bytes)
-            .map(Some)
-            .map_err(|error| StoreError::Damaged(format!("leaf {seq} is not a leaf of format v1: {error}")))
-    }
-
-    /// A blob's payload, checked against its name; `None` if the store does not have it.
-    pub fn payload(&self, sha256: &Hash) -> Result<Option<Vec<u8>>, StoreError> {
-        payload(&self.connection, sha256)
-    }
-
-    /// The newest signed checkpoint.
-    pub fn checkpoint(&self) -> Result<String, StoreError> {
-        self.connection
-            .query_row(
-                "SELECT note FROM checkpoint ORDER BY size DESC LIMIT 1",
-                [],
-                |row| row.get(0),
-            )
-            .optional()
-            .map_err(reading)?
-            .ok_or_else(|| StoreError::Damaged("the store holds no checkpoint".to_owned()))
-    }
-
-    /// The audit path of a leaf in the tree of `size` leaves.
-    pub fn inclusion_proof(&self, seq: u64, size: u64) -> Result<Option<Vec<Hash>>, StoreError> {
-        tree::inclusion_proof(seq, size, |level, position| {
-            subtree(&self.connection, level, position)
-        })
-    }
-
-    /// Entries that match, oldest first.
-    pub fn entries(&self, filter: &Filter) -> Result<Vec<Entry>, StoreError> {
-        let mut clauses = vec!["1".to_owned()];
-        let mut values: Vec<String> = Vec::new();
-        let columns = [
-            ("time >=", &filter.from),
-            ("time <", &filter.to),
-            ("collector =", &filter.collector),
-            ("source =", &filter.source),
-            ("target =", &filter.target),
-        ];
-        for (clause, value) in columns {
-            if let Some(value) = value {
-                clauses.push(format!("{clause} ?"));
-                values.push(value.clone());
-            }
-        }
-        if !filter.kinds.is_empty() {
-            clauses.push(format!("kind IN ({})", vec!["?"; filter.kinds.len()].join(",")));
-            values.extend(filter.kinds.iter().cloned());
-        }
-        let limit = filter
-            .limit
-            .map_or(-1, |limit| i64::try_from(limit).unwrap_or(i64::MAX));
-        let sql = format!(
-            "SELECT seq, time, kind, collector, source, target FROM entry WHERE {} ORDER BY seq DESC LIMIT {limit}",
-            clauses.join(" AND ")
-        );
-        let mut statement = self.connection.prepare(&sql).map_err(reading)?;
-        let rows = statement
-            .query_map(rusqlite::params_from_iter(values), to_entry)
-            .map_err(reading)?;
-        let mut entries = rows.collect::<Result<Vec<_>, _>>().map_err(reading)?;
-        entries.reverse();
-        Ok(entries)
-    }
-
-    /// The newest leaf of a kind, of any scope or of one.
-    pub fn newest(
-        &self,
-        kind: &str,
-        scope: Option<(&str, &str, Option<&str>)>,
-    ) -> Result<Option<u64>, StoreError> {
-        let found = match scope {
-            None => {
-                let sql = "SELECT max(seq) FROM entry WHERE kind = ?";
-                self.connection.query_row(sql, [kind], |row| row.get(0))
-            }
-            Some((collector, source, target)) => {
-                let sql = "SELECT max(seq) FROM entry WHERE collector = ? AND source = ? AND target IS ? AND kind = ?";
-                self.connection
-                    .query_row(sql, params![collector, source, target, kind], |row| row.get(0))
-            }
-        };
-        found.map_err(reading)
-    }
-
-    /// The newest evaluation of a snapshot.
-    pub fn evaluation_of(&self, snapshot: u64) -> Result<Option<u64>, StoreError> {
-        self.connection
-            .query_row(
-                "SELECT max(seq) FROM entry WHERE snapshot = ?",
-                [snapshot],
-                |row| row.get(0),
-            )
-            .map_err(reading)
-    }
-
-    /// Every collector, source and target that the log speaks of, found by steps through the index.
-    pub fn scopes(&self) -> Result<Vec<Scope>, StoreError> {
-        let next_pair = "SELECT collector, source FROM entry WHERE collector IS NOT NULL AND \
-                         (collector, source) > (?, ?) ORDER BY collector, source LIMIT 1";
-        let untargeted = "SELECT 1 FROM entry WHERE collector = ? AND source = ? AND target IS NULL LIMIT 1";
-        let next_target = "SELECT target FROM entry WHERE collector = ? AND source = ? AND target > ? ORDER BY target LIMIT 1";
-        let one = |sql, values: &[&str], columns: usize| -> Result<Option<Vec<String>>, StoreError> {
-            let mut statement = self.connection.prepare_cached(sql).map_err(reading)?;
-            let row = statement.query_row(rusqlite::params_from_iter(values), |row| {
-                (0..columns).map(|column| row.get(column)).collect()
-            });
-            row.optional().map_err(reading)
-        };
-        let mut scopes = Vec::new();
-        let mut pair = vec![String::new(), String::new()];
-        while let Some(next) = one(next_pair, &[&pair[0], &pair[1]], 2)? {
-            pair = next;
-            let (collector, source) = (&pair[0], &pair[1]);
-            if one(untargeted, &[collector, source], 0)?.is_some() {
-                scopes.push((collector.clone(), source.clone(), None));
-            }
-            let mut target = String::new();
-            while let Some(next) = one(next_target, &[collector, source, &target], 1)? {
-                target.clone_from(&next[0]);
-                scopes.push((collector.clone(), source.clone(), Some(target.clone())));
-            }
-        }
-        Ok(scopes)
-    }
-
-    /// Snapshots that nothing has judged, oldest first.
-    pub fn unjudged(&self) -> Result<Vec<u64>, StoreError> {
-        let sql = "SELECT seq FROM entry AS s WHERE kind = 'snapshot' AND NOT EXISTS \
-                   (SELECT 1 FROM entry AS e WHERE e.snapshot = s.seq) ORDER BY seq";
-        let mut statement = self.connection.prepare(sql).map_err(reading)?;
-        let rows = statement.query_map([], |row| row.get(0)).map_err(reading)?;
-        rows.collect::<Result<_, _>>().map_err(reading)
-    }
-}
-
 /// For `map_err`: reading failed.
 pub(super) fn reading(error: rusqlite::Error) -> StoreError {
     StoreError::Sqlite("can't be read", error)
-}
-
-fn open_read_only(paths: &Paths) -> Result<Connection, StoreError> {
-    let flags =
-        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
-    let path = paths.database();
-    let connection = Connection::open_with_flags(&path, flags).map_err(opening)?;
-    connection
-        .busy_timeout(std::time::Duration::from_secs(10))
-        .map_err(opening)?;
-    let readable = connection
-        .query_row("SELECT 1 FROM sqlite_master LIMIT 1", [], |_| Ok(()))
-        .optional();
-    let blocked = readable.is_err() && !path.with_extension("db-wal").exists();
-    let connection = if blocked {
-        // No write-ahead log is there and none can be made: a read-only medium. SQLite then must be told that nobody
-        // writes.
-        let text = path
-            .to_string_lossy()
-            .replace('%', "%25")
-            .replace('?', "%3f")
-            .replace('#', "%23");
-        Connection::open_with_flags(format!("file:{text}?immutable=1"), flags).map_err(opening)?
-    } else {
-        connection
-    };
-    connection
-        .execute_batch("PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;")
-        .map_err(opening)?;
-    Ok(connection)
 }
 
 /// For `map_err`: opening failed.
@@ -511,16 +270,5 @@ pub(super) fn subtree(connection: &Connection, level: u32, position: u64) -> Res
         StoreError::Damaged(format!(
             "the hash of the subtree at level {level}, position {position} is missing"
         ))
-    })
-}
-
-fn to_entry(row: &rusqlite::Row<'_>) -> rusqlite::Result<Entry> {
-    Ok(Entry {
-        seq: row.get(0)?,
-        time: row.get(1)?,
-        kind: row.get(2)?,
-        collector: row.get(3)?,
-        source: row.get(4)?,
-        target: row.get(5)?,
     })
 }

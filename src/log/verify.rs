@@ -2,19 +2,14 @@
 //!
 //! The log is checked in stretches of 2^16 leaves, each by itself and so on as many threads as there are: every leaf's
 //! form, hash and link to the one before. [`Whole`] then joins the stretches in order and checks that each begins where the
-//! last one ended, and that every signed checkpoint is a root on the way. `store` feeds this from a store's database
-//! and checks the rest of its columns.
+//! last one ended, and that every signed checkpoint is a root on the way. It needs the leaves' form, the tree and the
+//! checkpoints, no database: `verify_store` feeds it from a store, and checks what else is there.
 
 use serde::Serialize;
 
 use super::checkpoint::{Checkpoint, VerifierKey};
 use super::leaf::{self, BlobRef, Lead};
 use super::tree::{self, Frontier, Hash};
-
-mod blobs;
-mod store;
-
-pub use store::verify;
 
 /// Leaves in a stretch.
 pub const STRETCH: u64 = 1 << 16;
@@ -54,6 +49,15 @@ pub struct Problem {
     pub detail: String,
 }
 
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.seq {
+            Some(seq) => write!(f, "{} at seq {seq}: {}", self.kind, self.detail),
+            None => write!(f, "{}: {}", self.kind, self.detail),
+        }
+    }
+}
+
 /// Problems as they are found.
 #[derive(Debug, Default)]
 pub struct Problems {
@@ -75,7 +79,7 @@ impl Problems {
         }
     }
 
-    fn append(&mut self, other: Self) {
+    pub(super) fn append(&mut self, other: Self) {
         for problem in other.list {
             self.add(problem.seq, problem.kind, problem.detail);
         }
@@ -187,8 +191,8 @@ impl<'a> Stretch<'a> {
 /// The stretches of a log, joined in order.
 #[derive(Default)]
 pub struct Whole {
-    frontier: Frontier,
-    last_hash: Hash,
+    pub(super) frontier: Frontier,
+    pub(super) last_hash: Hash,
     roots: Vec<(u64, Hash)>,
     subtrees: Vec<(u32, u64, Hash)>,
     /// What is wrong so far.
@@ -248,7 +252,7 @@ impl Whole {
     }
 
     /// The subtree roots of the levels to keep, by level and position.
-    fn subtrees(&mut self) -> &[(u32, u64, Hash)] {
+    pub(super) fn subtrees(&mut self) -> &[(u32, u64, Hash)] {
         self.subtrees.sort_unstable();
         &self.subtrees
     }
@@ -262,6 +266,6 @@ impl Whole {
 }
 
 /// The newest of some checkpoints.
-fn newest(checkpoints: impl IntoIterator<Item = Checkpoint>) -> Option<Checkpoint> {
+pub(super) fn newest(checkpoints: impl IntoIterator<Item = Checkpoint>) -> Option<Checkpoint> {
     checkpoints.into_iter().max_by_key(|checkpoint| checkpoint.size)
 }

@@ -5,7 +5,8 @@ use evidenced::clock;
 use evidenced::log::append::{Appender, Receipt};
 use evidenced::log::leaf::Role;
 use evidenced::log::store::{Filter, Paths, Reader};
-use evidenced::log::{tree, verify};
+use evidenced::log::tree;
+use evidenced::log::verify_store::verify_store;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -41,7 +42,7 @@ fn watch(paths: &Paths, done: &AtomicBool) -> u64 {
     let reader = Reader::open(paths).unwrap();
     loop {
         let last = done.load(Ordering::Acquire);
-        let report = verify::verify(paths, None, &|_, _| {}).unwrap();
+        let report = verify_store(paths, None, &|_, _| {}).unwrap();
         assert_eq!(report.problems, [], "a false alarm at {} leaves", report.size);
         assert!(report.size >= size, "a log never shrinks");
         size = report.size;
@@ -78,7 +79,7 @@ fn check(paths: &Paths, mut receipts: Vec<(u64, String)>, others: u64) {
         let bytes = reader.leaf_bytes(seq).unwrap().unwrap();
         assert_eq!(hex::encode(tree::hash_leaf(&bytes)), hash, "leaf {seq}");
     }
-    let report = verify::verify(paths, None, &|_, _| {}).unwrap();
+    let report = verify_store(paths, None, &|_, _| {}).unwrap();
     assert_eq!((report.problems, report.size), (Vec::new(), size));
 }
 

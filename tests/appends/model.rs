@@ -5,7 +5,7 @@ use evidenced::log::append::{Appender, Draft};
 use evidenced::log::leaf::Role;
 use evidenced::log::store::{Paths, Reader};
 use evidenced::log::tree::Hash;
-use evidenced::log::verify;
+use evidenced::log::verify_store::verify_store;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -172,7 +172,7 @@ proptest! {
                 prop_assert_eq!(blob.size, read.len() as u64 + 65);
             }
         }
-        let report = verify::verify(&paths, None, &|_, _| {}).unwrap();
+        let report = verify_store(&paths, None, &|_, _| {}).unwrap();
         prop_assert_eq!(report.problems, []);
         prop_assert_eq!(report.size, model.leaves.len() as u64);
     }

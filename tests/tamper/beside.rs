@@ -189,7 +189,7 @@ fn a_trigger_added_while_the_log_is_open_stops_appending() {
 fn a_database_of_another_version_is_refused() {
     let store = longer();
     store.execute("PRAGMA user_version = 2");
-    let verified = evidenced::log::verify::verify(&store.paths, None, &|_, _| {});
+    let verified = evidenced::log::verify_store::verify_store(&store.paths, None, &|_, _| {});
     assert!(
         matches!(verified, Err(StoreError::Newer(2))),
         "not damaged, but not ours to judge"

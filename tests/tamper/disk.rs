@@ -2,7 +2,7 @@
 //! told before. Indexes are stored a second time, so this is about them as much as about the rows.
 
 use evidenced::log::store::{Filter, Reader, StoreError};
-use evidenced::log::verify;
+use evidenced::log::verify_store::verify_store;
 use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt as _;
 
@@ -82,7 +82,7 @@ fn no_flipped_bit_of_the_file_goes_unnoticed_and_changes_what_readers_are_told()
     for (at, byte) in used {
         let flipped = byte ^ (1 << (at / STEP % 8));
         file.write_all_at(&[flipped], at as u64).unwrap();
-        match verify::verify(&store.paths, None, &|_, _| {}) {
+        match verify_store(&store.paths, None, &|_, _| {}) {
             Ok(report) if report.intact => match told(&store) {
                 Ok(after) if after == before => harmless += 1,
                 other => missed.push(format!("byte {at}: {}", other.is_ok())),

@@ -6,7 +6,8 @@ use evidenced::log::append::{Appender, Draft};
 use evidenced::log::checkpoint::VerifierKey;
 use evidenced::log::leaf::{Body, EvaluationLeaf, FailureLeaf, Role, SnapshotLeaf, Trigger};
 use evidenced::log::store::{Paths, StoreError};
-use evidenced::log::verify::{self, Report};
+use evidenced::log::verify::Report;
+use evidenced::log::verify_store::verify_store;
 use evidenced_collector_api::{Covers, FailureClass};
 use rusqlite::Connection;
 use std::sync::Arc;
@@ -78,7 +79,7 @@ impl Store {
     }
 
     pub(crate) fn verify(&self, pinned: Option<&VerifierKey>) -> Report {
-        verify::verify(&self.paths, pinned, &|_, _| {}).unwrap()
+        verify_store(&self.paths, pinned, &|_, _| {}).unwrap()
     }
 
     pub(crate) fn key(&self) -> VerifierKey {

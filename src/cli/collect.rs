@@ -1,0 +1,395 @@
+//! `evidenced collect`: take snapshots, seal them, judge them.
+
+use anyhow::Result;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+use std::collections::BTreeSet;
+use std::io::{IsTerminal as _, Write};
+use std::time::Duration;
+
+use super::exit::{Exit, UsageError};
+use super::setup::{self, Setup};
+use super::style::{self, Style};
+use super::{Common, Format, print_json};
+use crate::clock;
+use crate::control::{ControlResult, Finding, Observed, Outcome, TestResult, control_outcomes};
+use crate::log::append::Appender;
+use crate::log::leaf::{By, Trigger};
+use crate::log::store::Reader;
+use crate::registry::Job;
+use crate::round::{self, Round, Taken};
+use crate::standing;
+
+/// Findings of one test that are listed; `show` lists all.
+const SHOWN: usize = 10;
+
+/// Take snapshots, seal them, and judge them
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Take one snapshot of each target now, and end
+    #[arg(long)]
+    once: bool,
+    /// Show what would be collected and how it would be judged, and write nothing
+    #[arg(long, requires = "once")]
+    dry_run: bool,
+    /// Only these collectors [default: all that are configured]
+    #[arg(value_name = "COLLECTOR")]
+    collectors: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Shown<'a> {
+    snapshots: Vec<ShownSnapshot<'a>>,
+    controls: Vec<ShownControl<'a>>,
+}
+
+#[derive(Serialize)]
+struct ShownSnapshot<'a> {
+    seq: Option<u64>,
+    collector: &'a str,
+    source: &'a str,
+    target: Option<&'a str>,
+    outcome: &'static str,
+    complete: bool,
+    resources: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    evaluation: &'a [TestResult],
+}
+
+/// A control in JSON output.
+#[derive(Serialize)]
+pub(super) struct ShownControl<'a> {
+    control: &'a str,
+    criteria: Vec<&'a str>,
+    outcome: Outcome,
+}
+
+pub(super) fn run(common: &Common, arguments: &Arguments, out: &mut dyn Write) -> Result<Exit> {
+    if !arguments.once {
+        return Err(UsageError::error(
+            "collecting on schedules is not part of this version yet",
+            "use `evidenced collect --once`, from cron or a systemd timer",
+        ));
+    }
+    let setup = setup::setup(common)?;
+    let jobs = chosen(&setup, &arguments.collectors)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    let (taken, controls) = if arguments.dry_run {
+        runtime.block_on(try_out(&setup, &jobs))
+    } else {
+        runtime.block_on(take(&setup, &jobs))?
+    };
+    match common.format {
+        Format::Json => print_json(
+            out,
+            &Shown {
+                snapshots: taken.iter().map(shown).collect(),
+                controls: shown_controls(&controls),
+            },
+        )?,
+        Format::Text => print_text(out, &setup, arguments, &taken, &controls)?,
+    }
+    Ok(exit(&taken))
+}
+
+/// The jobs that were named, or all.
+fn chosen<'a>(setup: &'a Setup, named: &[String]) -> Result<Vec<&'a Job>> {
+    for name in named {
+        if !setup.jobs.iter().any(|job| job.collector.id() == name) {
+            let known: BTreeSet<_> = setup.jobs.iter().map(|job| job.collector.id()).collect();
+            let known = known.into_iter().collect::<Vec<_>>().join(", ");
+            return Err(UsageError::error(
+                format!("no source is configured for the collector {name:?}"),
+                format!("configured are: {known}"),
+            ));
+        }
+    }
+    Ok(setup
+        .jobs
+        .iter()
+        .filter(|job| named.is_empty() || named.iter().any(|name| name == job.collector.id()))
+        .collect())
+}
+
+async fn take(setup: &Setup, jobs: &[&Job]) -> Result<(Vec<Taken>, Vec<ControlResult>)> {
+    let clock = clock::system();
+    let log = Appender::open(&setup.paths, setup.config.name.as_str(), clock.clone())?;
+    let reader = Reader::open(&setup.paths)?;
+    let judged = round::judge_unjudged(&log, &reader).await?;
+    if judged > 0 {
+        tracing::info!("judged {judged} snapshots that an earlier run had left unjudged");
+    }
+    let plan = setup
+        .plan
+        .seal(&log, &reader, &setup::maker(&setup.config, By::AdHoc))
+        .await?;
+    let round = Round {
+        log: &log,
+        reader: &reader,
+        clock: clock.as_ref(),
+        plan,
+        raw: setup.config.raw,
+        trigger: Trigger::AdHoc,
+    };
+    let mut taken = Vec::new();
+    for job in jobs {
+        let progress = progress(job);
+        let result = round.run(job, &setup.plan).await;
+        progress.finish_and_clear();
+        taken.extend(result?);
+    }
+    let standing = standing::standing(&reader)?;
+    let controls = standing
+        .map(|standing| standing.controls(clock.now()))
+        .unwrap_or_default();
+    Ok((taken, controls))
+}
+
+/// The same without a log: controls are judged by this run alone.
+async fn try_out(setup: &Setup, jobs: &[&Job]) -> (Vec<Taken>, Vec<ControlResult>) {
+    let clock = clock::system();
+    let mut taken = Vec::new();
+    for job in jobs {
+        let progress = progress(job);
+        taken.extend(round::dry_run(job, &setup.plan, clock.as_ref()).await);
+        progress.finish_and_clear();
+    }
+    let unobserved: Vec<_> = taken
+        .iter()
+        .map(|taken| setup.plan.unobserved(&taken.collector))
+        .collect();
+    let observed: Vec<_> = taken
+        .iter()
+        .zip(&unobserved)
+        .map(|(taken, unobserved)| Observed {
+            collector: &taken.collector,
+            source: &taken.source,
+            target: taken.target.as_deref().unwrap_or_default(),
+            at: taken
+                .outcome
+                .as_ref()
+                .map_or_else(|_| clock.now(), |collected| collected.until),
+            results: taken
+                .outcome
+                .as_ref()
+                .map_or(unobserved, |collected| &collected.evaluation.results),
+        })
+        .collect();
+    let controls = control_outcomes(&setup.plan.lists.rules, &observed, clock.now());
+    (taken, controls)
+}
+
+fn progress(job: &Job) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new_spinner();
+    bar.set_style(
+        ProgressStyle::default_spinner()
+            .template("{spinner} {msg} {elapsed}")
+            .unwrap_or_else(|_| ProgressStyle::default_spinner()),
+    );
+    bar.set_message(format!("{} of {}", job.collector.id(), job.source));
+    bar.enable_steady_tick(Duration::from_millis(100));
+    bar
+}
+
+fn exit(taken: &[Taken]) -> Exit {
+    let results = taken
+        .iter()
+        .filter_map(|taken| taken.outcome.as_ref().ok())
+        .flat_map(|c| &c.evaluation.results);
+    let worst = Outcome::worst(results.map(|result| result.outcome));
+    if taken.iter().any(|taken| taken.outcome.is_err()) {
+        Exit::NotCollected
+    } else if matches!(worst, Some(Outcome::Fail | Outcome::Unknown)) {
+        Exit::TestFails
+    } else {
+        Exit::Well
+    }
+}
+
+fn shown(taken: &Taken) -> ShownSnapshot<'_> {
+    let collected = taken.outcome.as_ref().ok();
+    ShownSnapshot {
+        seq: taken.seq,
+        collector: &taken.collector,
+        source: &taken.source,
+        target: taken.target.as_deref(),
+        outcome: if collected.is_some() {
+            "collected"
+        } else {
+            "failed"
+        },
+        complete: collected.is_some_and(|collected| collected.complete),
+        resources: collected.map_or(0, |collected| collected.resources),
+        error: taken.outcome.as_ref().err().map(ToString::to_string),
+        evaluation: collected
+            .map(|collected| collected.evaluation.results.as_slice())
+            .unwrap_or_default(),
+    }
+}
+
+/// Controls as JSON output shows them.
+pub(super) fn shown_controls(controls: &[ControlResult]) -> Vec<ShownControl<'_>> {
+    controls
+        .iter()
+        .map(|control| ShownControl {
+            control: control.control.as_str(),
+            criteria: control
+                .criteria
+                .iter()
+                .map(|criterion| criterion.number())
+                .collect(),
+            outcome: control.outcome,
+        })
+        .collect()
+}
+
+fn print_text(
+    out: &mut dyn Write,
+    setup: &Setup,
+    arguments: &Arguments,
+    taken: &[Taken],
+    controls: &[ControlResult],
+) -> Result<()> {
+    let style = Style::of_stdout();
+    for taken in taken {
+        let what = format!(
+            "{}  {}  {}",
+            taken.collector,
+            taken.source,
+            taken.target.as_deref().unwrap_or("(targets unknown)")
+        );
+        let seq = taken
+            .seq
+            .map_or_else(|| "not written".to_owned(), |seq| format!("seq {seq}"));
+        match &taken.outcome {
+            Ok(collected) => {
+                let complete = if collected.complete {
+                    "complete"
+                } else {
+                    "incomplete"
+                };
+                writeln!(
+                    out,
+                    "{} {what}: {} resources, {complete} {}",
+                    style.good("✓"),
+                    collected.resources,
+                    style.faint(&format!("({seq})"))
+                )?;
+            }
+            Err(error) => writeln!(
+                out,
+                "{} {what}: {error} {}",
+                style.bad("✗"),
+                style.faint(&format!("({seq})"))
+            )?,
+        }
+    }
+    writeln!(out)?;
+    print_controls(out, style, controls)?;
+    print_findings(out, style, taken)?;
+    if !arguments.dry_run {
+        writeln!(
+            out,
+            "{}",
+            style.faint(&format!(
+                "Sealed in {}; check it with `evidenced verify`.",
+                setup.paths.directory().display()
+            ))
+        )?;
+    }
+    if setup.config.file.is_none() {
+        writeln!(
+            out,
+            "No configuration was found: this machine was collected by the built-in default.\n\
+             Next: `evidenced init` writes evidenced.toml to fill in, and `evidenced check` tries it."
+        )?;
+    }
+    Ok(())
+}
+
+/// The table of controls.
+pub(super) fn print_controls(out: &mut dyn Write, style: Style, controls: &[ControlResult]) -> Result<()> {
+    if controls.is_empty() {
+        return Ok(());
+    }
+    let mut table = style.table(&["CONTROL", "CRITERIA", "OUTCOME", "TESTS"]);
+    for control in controls {
+        let criteria: Vec<_> = control
+            .criteria
+            .iter()
+            .map(|criterion| criterion.number())
+            .collect();
+        let tests: Vec<_> = control
+            .tests
+            .iter()
+            .map(|standing| standing.test.as_str())
+            .collect();
+        table.add_row([
+            control.control.to_string(),
+            criteria.join(" "),
+            style.outcome(control.outcome),
+            tests.join(" "),
+        ]);
+    }
+    write!(out, "{}", style::lines(&table))?;
+    writeln!(out)?;
+    Ok(())
+}
+
+/// What fails or is unknown, and why, test by test.
+fn print_findings(out: &mut dyn Write, style: Style, taken: &[Taken]) -> Result<()> {
+    for taken in taken {
+        let Ok(collected) = &taken.outcome else { continue };
+        for result in &collected.evaluation.results {
+            if !matches!(result.outcome, Outcome::Fail | Outcome::Unknown) {
+                continue;
+            }
+            writeln!(
+                out,
+                "{} {}",
+                style.outcome(result.outcome),
+                style.strong(result.test.as_str())
+            )?;
+            let findings = collected
+                .evaluation
+                .findings
+                .iter()
+                .filter(|finding| finding.test == result.test);
+            let bad: Vec<&Finding> = findings
+                .filter(|finding| matches!(finding.outcome, Outcome::Fail | Outcome::Unknown))
+                .collect();
+            for finding in bad.iter().take(SHOWN) {
+                let unknown = if finding.outcome == Outcome::Unknown {
+                    "unknown: "
+                } else {
+                    ""
+                };
+                writeln!(out, "  {}  {unknown}{}", finding.resource, finding.reason)?;
+            }
+            if bad.len() > SHOWN {
+                writeln!(
+                    out,
+                    "  … and {} more: `evidenced show` lists all",
+                    bad.len() - SHOWN
+                )?;
+            }
+            if bad.is_empty() {
+                writeln!(
+                    out,
+                    "  the snapshot is incomplete, so that nothing shows that this holds for all"
+                )?;
+            }
+        }
+    }
+    if taken.iter().any(|taken| matches!(&taken.outcome, Ok(c) if c.evaluation.results.iter().any(|r| matches!(r.outcome, Outcome::Fail | Outcome::Unknown)))) {
+        writeln!(out)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,179 @@
+//! How the process ends, and what a person sees where it ends badly.
+
+use std::io::{ErrorKind, IsTerminal as _, Write as _};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use crate::config::{ConfigError, Problem};
+use crate::log::append::AppendError;
+use crate::log::store::StoreError;
+use crate::plan::{PlanError, SealError};
+use crate::round::RoundError;
+
+/// The exit codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Exit {
+    /// All well.
+    Well,
+    /// A test fails or is unknown.
+    TestFails,
+    /// Something could not be collected.
+    NotCollected,
+    /// Usage or configuration.
+    Usage,
+    /// A log does not verify.
+    NotIntact,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Well => 0,
+            Exit::TestFails => 1,
+            Exit::Usage => 2,
+            Exit::NotCollected => 3,
+            Exit::NotIntact => 4,
+        })
+    }
+}
+
+/// A mistake in how a verb was called: what is wrong, and what to do.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}")]
+pub(super) struct UsageError {
+    pub(super) what: String,
+    pub(super) help: String,
+}
+
+impl UsageError {
+    pub(super) fn error(what: impl Into<String>, help: impl Into<String>) -> anyhow::Error {
+        Self {
+            what: what.into(),
+            help: help.into(),
+        }
+        .into()
+    }
+}
+
+/// Prints an error's chain and, last, what to do; returns the exit code it stands for.
+pub fn report(error: &anyhow::Error) -> ExitCode {
+    // Whoever read our output has stopped reading: nothing went wrong.
+    if error.chain().any(|cause| {
+        cause
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|e| e.kind() == ErrorKind::BrokenPipe)
+    }) {
+        return Exit::Well.into();
+    }
+    let (exit, help) = classify(error);
+    let mut lines = Vec::new();
+    let label = if std::io::stderr().is_terminal() {
+        "\u{1b}[1;31merror:\u{1b}[0m"
+    } else {
+        "error:"
+    };
+    let mut last = String::new();
+    for cause in error.chain() {
+        let message = cause.to_string();
+        // A transparent layer says the same as the one below it.
+        if message != last {
+            let indent = if last.is_empty() {
+                format!("{label} ")
+            } else {
+                "  because: ".to_owned()
+            };
+            lines.push(format!("{indent}{message}\n"));
+        }
+        last = message;
+    }
+    if let Some(help) = help {
+        lines.push(format!("  to do: {help}\n"));
+    }
+    // Where even that can't be written, the exit code remains.
+    drop(std::io::stderr().write_all(lines.concat().as_bytes()));
+    exit.into()
+}
+
+fn classify(error: &anyhow::Error) -> (Exit, Option<String>) {
+    for cause in error.chain() {
+        if let Some(usage) = cause.downcast_ref::<UsageError>() {
+            return (Exit::Usage, Some(usage.help.clone()));
+        }
+        if cause.is::<ConfigError>() || cause.is::<Problem>() {
+            return (Exit::Usage, None);
+        }
+        if let Some(store) = store_error(cause) {
+            return of_store(store);
+        }
+    }
+    let collecting = error
+        .chain()
+        .any(|cause| cause.is::<RoundError>() || cause.is::<AppendError>());
+    (
+        if collecting {
+            Exit::NotCollected
+        } else {
+            Exit::Usage
+        },
+        None,
+    )
+}
+
+fn store_error<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a StoreError> {
+    let of_append = |error: &'a AppendError| match error {
+        AppendError::Store(store) => Some(Arc::as_ref(store)),
+        _ => None,
+    };
+    if let Some(store) = cause.downcast_ref::<StoreError>() {
+        return Some(store);
+    }
+    if let Some(append) = cause.downcast_ref::<AppendError>() {
+        return of_append(append);
+    }
+    match (
+        cause.downcast_ref::<RoundError>(),
+        cause.downcast_ref::<SealError>(),
+        cause.downcast_ref::<PlanError>(),
+    ) {
+        (Some(RoundError::Append(append)), ..) | (_, Some(SealError::Append(append)), _) => of_append(append),
+        (Some(RoundError::Store(store) | RoundError::Plan(PlanError::Store(store))), ..)
+        | (_, Some(SealError::Store(store)), _)
+        | (_, _, Some(PlanError::Store(store))) => Some(store),
+        _ => None,
+    }
+}
+
+fn of_store(error: &StoreError) -> (Exit, Option<String>) {
+    let (exit, help) = match error {
+        error if error.is_damage() => (
+            Exit::NotIntact,
+            "run `evidenced verify` for what is wrong; `evidenced recover --reason …` keeps this log as it is and begins a new one",
+        ),
+        StoreError::Absent(_) => (
+            Exit::Usage,
+            "run `evidenced init`, or name the folder that holds the evidence with --store",
+        ),
+        StoreError::Newer(_) => (
+            Exit::Usage,
+            "use the version of evidenced that wrote the store, or a later one",
+        ),
+        StoreError::Locked { .. } => (Exit::NotCollected, "see what that process does; it may hang"),
+        StoreError::Io(_, error) if error.kind() == ErrorKind::PermissionDenied => (
+            Exit::Usage,
+            "run as the user that owns the store, or name another with --store",
+        ),
+        StoreError::Io(_, error) if error.kind() == ErrorKind::StorageFull => (
+            Exit::NotCollected,
+            "make room on the disk; nothing that was acknowledged is lost",
+        ),
+        StoreError::Sqlite(_, error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull) => (
+            Exit::NotCollected,
+            "make room on the disk; nothing that was acknowledged is lost",
+        ),
+        _ => (
+            Exit::NotCollected,
+            "see that the disk and the folder can be read and written",
+        ),
+    };
+    (exit, Some(help.to_owned()))
+}

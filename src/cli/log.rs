@@ -1,0 +1,177 @@
+//! `evidenced log`: list what the log holds.
+
+use anyhow::Result;
+use chrono::{DateTime, Days, NaiveDate, Utc};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use std::io::Write;
+
+use super::exit::{Exit, UsageError};
+use super::style::{self, Style};
+use super::{Common, Format, print_json, setup};
+use crate::control::TestResult;
+use crate::log::leaf::{Body, format_time};
+use crate::log::store::{Entry, Filter, Reader};
+
+/// List what the log holds
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// From this time on: RFC 3339, or a date (UTC)
+    #[arg(long, value_name = "TIME")]
+    from: Option<String>,
+    /// Before this time, or up to the end of this date (UTC)
+    #[arg(long, value_name = "TIME")]
+    to: Option<String>,
+    /// Only leaves of this kind; may be given more than once
+    #[arg(long, value_name = "KIND")]
+    kind: Vec<String>,
+    /// Only of this collector
+    #[arg(long, value_name = "ID")]
+    collector: Option<String>,
+    /// Only of this source
+    #[arg(long, value_name = "NAME")]
+    source: Option<String>,
+    /// Only of this target
+    #[arg(long, value_name = "NAME")]
+    target: Option<String>,
+    /// At most so many, the newest; 0 for all
+    #[arg(short = 'n', long, default_value_t = 50, value_name = "N")]
+    limit: u64,
+}
+
+#[derive(Serialize)]
+struct Shown {
+    origin: String,
+    leaves: Vec<Box<RawValue>>,
+}
+
+pub(super) fn run(common: &Common, arguments: &Arguments, out: &mut dyn Write) -> Result<Exit> {
+    let reader = setup::reader(common)?;
+    let filter = Filter {
+        from: arguments
+            .from
+            .as_deref()
+            .map(|text| time(text, false))
+            .transpose()?,
+        to: arguments.to.as_deref().map(|text| time(text, true)).transpose()?,
+        kinds: arguments.kind.clone(),
+        collector: arguments.collector.clone(),
+        source: arguments.source.clone(),
+        target: arguments.target.clone(),
+        limit: (arguments.limit > 0).then_some(arguments.limit),
+    };
+    let entries = reader.entries(&filter)?;
+    match common.format {
+        Format::Json => {
+            let mut leaves = Vec::with_capacity(entries.len());
+            for entry in &entries {
+                let bytes = reader.leaf_bytes(entry.seq)?.unwrap_or_default();
+                leaves.push(RawValue::from_string(String::from_utf8(bytes)?)?);
+            }
+            print_json(
+                out,
+                &Shown {
+                    origin: reader.origin().to_string(),
+                    leaves,
+                },
+            )?;
+        }
+        Format::Text => {
+            let style = Style::of_stdout();
+            let mut table = style.table(&["SEQ", "TIME", "KIND", "ABOUT", ""]);
+            for entry in &entries {
+                let about: Vec<_> = [&entry.collector, &entry.source, &entry.target]
+                    .into_iter()
+                    .flatten()
+                    .cloned()
+                    .collect();
+                table.add_row([
+                    entry.seq.to_string(),
+                    entry.time.clone(),
+                    entry.kind.clone(),
+                    about.join(" "),
+                    summary(&reader, entry)?,
+                ]);
+            }
+            write!(out, "{}", style::lines(&table))?;
+            if arguments.limit > 0 && entries.len() as u64 == arguments.limit {
+                writeln!(out, "{}", style.faint("These are the newest; `-n 0` lists all."))?;
+            }
+        }
+    }
+    Ok(Exit::Well)
+}
+
+fn summary(reader: &Reader, entry: &Entry) -> Result<String> {
+    let Some(leaf) = reader.leaf(entry.seq)? else {
+        return Ok(String::new());
+    };
+    Ok(match leaf.body {
+        Some(Body::Key(key)) => key.key,
+        Some(Body::Plan(plan)) => {
+            format!(
+                "evidenced {} by {}: {} sources, {} tests, {} controls",
+                plan.version, plan.os_user, plan.sources, plan.tests, plan.controls
+            )
+        }
+        Some(Body::Scope(scope)) => format!("{} targets", scope.count),
+        Some(Body::Snapshot(snapshot)) => {
+            format!(
+                "{} resources{}",
+                snapshot.resources,
+                if snapshot.complete { "" } else { ", incomplete" }
+            )
+        }
+        Some(Body::Failure(failure)) => failure.message,
+        Some(Body::Evaluation(evaluation)) => {
+            let results: Vec<TestResult> = serde_json::from_value(evaluation.results).unwrap_or_default();
+            let bad = |outcome| results.iter().filter(|result| result.outcome == outcome).count();
+            let (fail, unknown) = (
+                bad(crate::control::Outcome::Fail),
+                bad(crate::control::Outcome::Unknown),
+            );
+            format!(
+                "of snapshot {}: {} tests, {fail} fail, {unknown} unknown",
+                evaluation.snapshot,
+                results.len()
+            )
+        }
+        Some(Body::Recovery(recovery)) => format!("after {}: {}", recovery.directory, recovery.reason),
+        None => String::new(),
+    })
+}
+
+/// A time in the leaves' form. A date as the end of a range means its last instant.
+fn time(text: &str, end: bool) -> Result<String> {
+    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
+        return Ok(format_time(time.with_timezone(&Utc)));
+    }
+    let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok();
+    let date = if end {
+        date.and_then(|date| date.checked_add_days(Days::new(1)))
+    } else {
+        date
+    };
+    date.map(|date| format!("{date}T00:00:00.000Z")).ok_or_else(|| {
+        UsageError::error(
+            format!("{text:?} is no time"),
+            "write 2026-11-21 or 2026-11-21T14:00:00Z",
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_date_means_all_of_that_day() {
+        assert_eq!(time("2026-11-21", false).unwrap(), "2026-11-21T00:00:00.000Z");
+        assert_eq!(time("2026-11-21", true).unwrap(), "2026-11-22T00:00:00.000Z");
+        assert_eq!(
+            time("2026-11-21T02:00:00+02:00", true).unwrap(),
+            "2026-11-21T00:00:00.000Z"
+        );
+        assert!(time("yesterday", false).is_err());
+    }
+}

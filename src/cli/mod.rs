@@ -1,0 +1,186 @@
+//! The command line: one verb per file. Only here is anything printed, and only here is the process's end decided.
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::io::Write;
+use std::path::PathBuf;
+
+mod backup;
+mod check;
+mod checkpoint;
+mod collect;
+mod completions;
+mod diff;
+mod exit;
+mod init;
+mod key;
+mod log;
+mod recover;
+mod setup;
+mod show;
+mod status;
+mod style;
+mod verify;
+
+pub use exit::{Exit, report};
+
+/// Continuous, tamper-evident proof that SOC 2 controls operated.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    max_term_width = 110,
+    arg_required_else_help = true,
+    disable_help_subcommand = true
+)]
+#[command(
+    help_template = "{about}\n\n{usage-heading} {usage}\n\n{before-help}Options:\n{options}{after-help}"
+)]
+#[command(before_help = VERBS, after_help = AFTER)]
+pub struct Cli {
+    #[command(flatten)]
+    common: Common,
+    /// Say more on standard error: once for what is done, twice for how
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options of every verb.
+#[derive(Clone, Debug, Args)]
+struct Common {
+    /// The configuration [default: `$EVIDENCED_CONFIG`, ./evidenced.toml, /etc/evidenced/config.toml, built in]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The folder that holds the evidence [default: the configuration's, else the system's state folder]
+    #[arg(long, global = true, value_name = "DIR")]
+    store: Option<PathBuf>,
+    /// Text for people, or JSON for programs
+    #[arg(long, global = true, value_enum, default_value_t = Format::Text, hide_possible_values = true, value_name = "text|json")]
+    format: Format,
+}
+
+/// How results are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// The verbs as `--help` lists them, by reader; a test keeps this list and the verbs the same.
+const VERBS: &str = "\
+For the operator:
+  init          Write a commented configuration, and make the store and its key
+  check         Try configuration, store, key, clock and every source, and say what to do
+  collect       Take snapshots, seal them, and judge them (--once)
+  status        Where every target and control stands now
+  key           Show the key that verifies this log
+  backup        Copy the store consistently, beside running writers
+  recover       Put a refused store away and begin a new log that names it
+  completions   Print completions for a shell
+
+For the control owner:
+  log           List what the log holds
+  show          Show a leaf with its evidence, provenance and findings
+  diff          What changed between two snapshots
+
+For the auditor:
+  verify        Check that a log is whole and unchanged
+  checkpoint    Print the signed checkpoint that the log commits to
+
+";
+
+const AFTER: &str = "\n\n\
+Exit codes, the first that applies: 4 a log does not verify; 2 usage or configuration;
+3 something could not be collected; 1 a test fails or is unknown (3 and 1: only collect
+and status); 0 all well.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Init(init::Arguments),
+    Check(check::Arguments),
+    Collect(collect::Arguments),
+    Status(status::Arguments),
+    Log(log::Arguments),
+    Show(show::Arguments),
+    Diff(diff::Arguments),
+    Verify(verify::Arguments),
+    Checkpoint(checkpoint::Arguments),
+    Key(key::Arguments),
+    Backup(backup::Arguments),
+    Recover(recover::Arguments),
+    Completions(completions::Arguments),
+}
+
+/// Runs what was asked for, printing to `out`.
+pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<Exit> {
+    let common = &cli.common;
+    match &cli.command {
+        Command::Init(arguments) => init::run(common, arguments, out),
+        Command::Check(arguments) => check::run(common, arguments, out),
+        Command::Collect(arguments) => collect::run(common, arguments, out),
+        Command::Status(arguments) => status::run(common, arguments, out),
+        Command::Log(arguments) => log::run(common, arguments, out),
+        Command::Show(arguments) => show::run(common, arguments, out),
+        Command::Diff(arguments) => diff::run(common, arguments, out),
+        Command::Verify(arguments) => verify::run(common, arguments, out),
+        Command::Checkpoint(arguments) => checkpoint::run(common, arguments, out),
+        Command::Key(arguments) => key::run(common, arguments, out),
+        Command::Backup(arguments) => backup::run(common, arguments, out),
+        Command::Recover(arguments) => recover::run(common, arguments, out),
+        Command::Completions(arguments) => completions::run(arguments, out),
+    }
+}
+
+/// Sends what the program notes about itself to standard error.
+pub fn start_logging(verbose: u8) {
+    let level = match verbose {
+        0 => tracing::Level::WARN,
+        1 => tracing::Level::INFO,
+        _ => tracing::Level::DEBUG,
+    };
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .with_target(false)
+        .init();
+}
+
+/// Prints a value as JSON, on several lines.
+fn print_json(out: &mut dyn Write, value: &impl serde::Serialize) -> Result<()> {
+    serde_json::to_writer_pretty(&mut *out, value)?;
+    writeln!(out)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_lists_every_verb_by_reader() {
+        let command = Cli::command();
+        for verb in command.get_subcommands() {
+            let line = VERBS
+                .lines()
+                .find(|line| line.trim_start().starts_with(&format!("{} ", verb.get_name())));
+            assert!(line.is_some(), "{} is not listed", verb.get_name());
+            assert!(
+                verb.get_about().is_some(),
+                "{} says nothing of itself",
+                verb.get_name()
+            );
+        }
+        let listed = VERBS.lines().filter(|line| line.starts_with("  ")).count();
+        assert_eq!(listed, command.get_subcommands().count());
+    }
+}

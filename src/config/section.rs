@@ -1,0 +1,166 @@
+//! Reading a TOML table key by key, so that one pass finds every problem and each is located.
+//!
+//! Deriving the reading would stop at the first problem and quote the value in it.
+
+use std::ops::Range;
+use std::path::Path;
+use std::str::FromStr;
+use std::sync::Arc;
+use toml::Spanned;
+use toml::de::{DeArray, DeTable, DeValue};
+
+use super::problem::{self, Problem};
+
+/// The problems found so far in one text.
+pub(super) struct Reader<'a> {
+    pub(super) file: Option<&'a Path>,
+    pub(super) text: &'a Arc<str>,
+    pub(super) problems: Vec<Problem>,
+}
+
+/// A table whose keys are known.
+pub(super) struct Section<'t> {
+    /// As the user would write it: `[store]`.
+    title: String,
+    table: &'t DeTable<'t>,
+    span: Range<usize>,
+    /// What the unknown keys were probably meant to be.
+    misspelt: Vec<&'static str>,
+}
+
+/// Why a text is not what a key wants: what it is not, and what would be right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what}; {help}")]
+pub struct Rejected {
+    /// Fits after the key: `is not a name of 1 to 40 characters`.
+    pub what: &'static str,
+    /// What to do.
+    pub help: &'static str,
+}
+
+impl Reader<'_> {
+    /// Notes a problem at a place.
+    pub(super) fn problem(&mut self, span: &Range<usize>, message: String, help: impl Into<String>) {
+        self.problems
+            .push(Problem::new(message).help(help).at(self.file, self.text, span));
+    }
+
+    /// Opens a table, and notes each key that is not among the known ones.
+    pub(super) fn open<'t>(
+        &mut self,
+        title: impl Into<String>,
+        table: &'t DeTable<'t>,
+        span: Range<usize>,
+        known: &[&'static str],
+    ) -> Section<'t> {
+        let title = title.into();
+        let mut misspelt = Vec::new();
+        for key in table
+            .keys()
+            .filter(|key| !known.contains(&key.get_ref().as_ref()))
+        {
+            let name = key.get_ref();
+            misspelt.extend(problem::closest(name, known));
+            self.problem(
+                &key.span(),
+                format!("unknown key {name:?} {title}"),
+                problem::did_you_mean(name, known),
+            );
+        }
+        Section {
+            title,
+            table,
+            span,
+            misspelt,
+        }
+    }
+
+    /// A key that must be there.
+    pub(super) fn required<'t>(
+        &mut self,
+        section: &Section<'t>,
+        key: &str,
+        example: &str,
+    ) -> Option<&'t Spanned<DeValue<'t>>> {
+        let value = section.table.get(key);
+        if value.is_none() && !section.misspelt.contains(&key) {
+            self.problem(
+                &section.span,
+                format!("no {key:?} {}", section.title),
+                format!("add {example}"),
+            );
+        }
+        value
+    }
+
+    /// The text at a key as a type that checks it.
+    pub(super) fn text<T: FromStr<Err = Rejected>>(
+        &mut self,
+        key: &str,
+        value: &Spanned<DeValue<'_>>,
+        example: &str,
+    ) -> Option<Spanned<T>> {
+        let Some(text) = value.get_ref().as_str() else {
+            self.mismatch(key, value, "text", example);
+            return None;
+        };
+        match text.parse() {
+            Ok(parsed) => Some(Spanned::new(value.span(), parsed)),
+            Err(rejected) => {
+                self.problem(&value.span(), format!("{key} {}", rejected.what), rejected.help);
+                None
+            }
+        }
+    }
+
+    /// The table at a key.
+    pub(super) fn table<'t>(
+        &mut self,
+        key: &str,
+        value: &'t Spanned<DeValue<'t>>,
+        example: &str,
+    ) -> Option<&'t DeTable<'t>> {
+        let table = value.get_ref().as_table();
+        if table.is_none() {
+            self.mismatch(key, value, "a table", example);
+        }
+        table
+    }
+
+    /// The list at a key.
+    pub(super) fn list<'t>(
+        &mut self,
+        key: &str,
+        value: &'t Spanned<DeValue<'t>>,
+        example: &str,
+    ) -> Option<&'t DeArray<'t>> {
+        let list = value.get_ref().as_array();
+        if list.is_none() {
+            self.mismatch(key, value, "a list", example);
+        }
+        list
+    }
+
+    fn mismatch(&mut self, key: &str, value: &Spanned<DeValue<'_>>, wanted: &str, example: &str) {
+        let found = match value.get_ref() {
+            DeValue::String(_) => "text",
+            DeValue::Integer(_) | DeValue::Float(_) => "a number",
+            DeValue::Boolean(_) => "true or false",
+            DeValue::Datetime(_) => "a time",
+            DeValue::Array(_) => "a list",
+            DeValue::Table(_) => "a table",
+        };
+        self.problem(
+            &value.span(),
+            format!("{key} must be {wanted}, not {found}"),
+            format!("write {example}"),
+        );
+    }
+}
+
+impl<'t> Section<'t> {
+    /// The value at a key, if it is there.
+    pub(super) fn get(&self, key: &str) -> Option<&'t Spanned<DeValue<'t>>> {
+        self.table.get(key)
+    }
+}

@@ -1,0 +1,267 @@
+//! What one batch writes, in one transaction.
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+use std::sync::Arc;
+
+use super::super::blob::Sealed;
+use super::super::leaf::{self, BlobRef, Body, Header, Role};
+use super::super::start::{Head, Opened};
+use super::super::store::{self, Paths, StoreError, TREE_LEVELS};
+use super::super::tree::{self, Hash};
+use super::{Answer, AppendError, Draft, Receipt};
+use crate::clock::SharedClock;
+
+pub(super) fn commit(
+    opened: &mut Opened,
+    drafts: Vec<Draft>,
+    clock: &SharedClock,
+    boot: &str,
+    paths: &Paths,
+) -> Result<Vec<Answer>, StoreError> {
+    let mut head = opened.head.clone();
+    let transaction = opened.connection.transaction().map_err(writing)?;
+    let mut receipts = Vec::with_capacity(drafts.len());
+    for draft in drafts {
+        let header = Header {
+            log: opened.signer.verifier().origin().as_str(),
+            seq: head.frontier.size(),
+            prev: head.last_hash,
+            time: clock.now(),
+            boot,
+            mono_ms: u64::try_from(clock.monotonic().as_millis()).unwrap_or(0),
+        };
+        receipts.push(match existing_evaluation(&transaction, &draft.body)? {
+            Some(receipt) => Ok(receipt),
+            None => append_leaf(&transaction, &mut head, &header, draft)?,
+        });
+    }
+    if head.frontier.size() > opened.head.frontier.size() {
+        let note = opened.signer.sign(head.frontier.size(), &head.frontier.root());
+        keep_checkpoint(&transaction, head.frontier.size(), &note)?;
+        head.checkpoint = note;
+        transaction.commit().map_err(writing)?;
+        opened.head = head;
+        opened.move_guard().map_err(StoreError::io(paths.guard()))?;
+    }
+    Ok(receipts)
+}
+
+/// Two processes may want to judge a snapshot that a third left unjudged: the first evaluation under a plan stands.
+fn existing_evaluation(connection: &Connection, body: &Body) -> Result<Option<Receipt>, StoreError> {
+    let Body::Evaluation(evaluation) = body else {
+        return Ok(None);
+    };
+    let mut statement = connection
+        .prepare_cached("SELECT seq, hash, bytes FROM leaf JOIN entry USING (seq) WHERE snapshot = ?")
+        .map_err(writing)?;
+    let mut rows = statement.query([evaluation.snapshot]).map_err(writing)?;
+    while let Some(row) = rows.next().map_err(writing)? {
+        let leaf = leaf::decode(
+            row.get_ref(2)
+                .and_then(|bytes| Ok(bytes.as_blob()?))
+                .map_err(writing)?,
+        );
+        if let Ok(Some(Body::Evaluation(found))) = leaf.map(|leaf| leaf.body)
+            && found.plan == evaluation.plan
+        {
+            let (seq, hash) = (row.get(0).map_err(writing)?, row.get(1).map_err(writing)?);
+            return Ok(Some(Receipt { seq, hash }));
+        }
+    }
+    Ok(None)
+}
+
+fn append_leaf(
+    connection: &Connection,
+    head: &mut Head,
+    header: &Header<'_>,
+    draft: Draft,
+) -> Result<Answer, StoreError> {
+    let mut refs = Vec::with_capacity(draft.blobs.len());
+    let mut new = Vec::new();
+    for (role, media_type, sealed) in draft.blobs {
+        let reused = unchanged(connection, &draft.body, &role, &sealed)?;
+        let (sha256, size) = reused.unwrap_or((sealed.sha256, sealed.size));
+        refs.push(BlobRef {
+            role,
+            sha256,
+            size,
+            media_type,
+        });
+        if reused.is_none() {
+            new.push(sealed);
+        }
+    }
+    let bytes = match leaf::encode(header, &draft.body, &refs) {
+        Ok(bytes) => bytes,
+        Err(error) => return Ok(Err(AppendError::Encode(Arc::new(error)))),
+    };
+    for sealed in new {
+        insert_blob(connection, header.seq, &sealed)?;
+    }
+    let hash = tree::hash_leaf(&bytes);
+    insert(
+        connection,
+        "INSERT INTO leaf VALUES (?, ?, ?)",
+        params![header.seq, hash, bytes],
+    )?;
+    let lead = leaf::lead(&bytes, header.log, header.seq, &header.prev)
+        .map_err(|what| StoreError::Damaged(format!("the new leaf {what}")))?;
+    insert(
+        connection,
+        "INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?)",
+        params![
+            header.seq,
+            lead.time,
+            lead.kind,
+            lead.snapshot,
+            lead.collector,
+            lead.source,
+            lead.target
+        ],
+    )?;
+    let mut subtrees = Vec::new();
+    head.frontier.push(0, hash, |level, position, hash| {
+        if TREE_LEVELS.contains(&level) {
+            subtrees.push((level, position, *hash));
+        }
+    });
+    for (level, position, hash) in subtrees {
+        insert(
+            connection,
+            "INSERT INTO tree VALUES (?, ?, ?)",
+            params![level, position, hash],
+        )?;
+    }
+    head.last_hash = hash;
+    Ok(Ok(Receipt {
+        seq: header.seq,
+        hash,
+    }))
+}
+
+fn insert_blob(connection: &Connection, seq: u64, sealed: &Sealed) -> Result<(), StoreError> {
+    insert(
+        connection,
+        "INSERT INTO blob (sha256, seq, size, codec, bytes, stored_sha256, payload_sha256, row_sha256) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        params![
+            sealed.sha256,
+            seq,
+            sealed.size,
+            sealed.codec.as_str(),
+            sealed.bytes,
+            sealed.stored_sha256,
+            sealed.payload_sha256,
+            sealed.row_sha256(seq)
+        ],
+    )
+}
+
+/// The stored blob with the same payload, of the same collector, source, target and role. The digest only finds
+/// candidates; the payloads themselves are compared, so that a forged digest can't pass old evidence off as new.
+fn unchanged(
+    connection: &Connection,
+    body: &Body,
+    role: &Role,
+    sealed: &Sealed,
+) -> Result<Option<(Hash, u64)>, StoreError> {
+    let mut statement = connection
+        .prepare_cached(
+            "SELECT b.sha256, b.size, b.seq, ifnull(s.collector, e.collector), ifnull(s.source, e.source), \
+             ifnull(s.target, e.target) FROM blob AS b JOIN entry AS e ON e.seq = b.seq \
+             LEFT JOIN entry AS s ON s.seq = e.snapshot WHERE b.payload_sha256 = ?",
+        )
+        .map_err(writing)?;
+    let scope = scope_of(connection, body)?;
+    let mut rows = statement.query([sealed.payload_sha256]).map_err(writing)?;
+    while let Some(row) = rows.next().map_err(writing)? {
+        let column = |index| row.get::<_, Option<String>>(index).map_err(writing);
+        if [column(3)?, column(4)?, column(5)?] != scope {
+            continue;
+        }
+        let (sha256, size, seq): (Hash, u64, u64) = (
+            row.get(0).map_err(writing)?,
+            row.get(1).map_err(writing)?,
+            row.get(2).map_err(writing)?,
+        );
+        let names_it = |leaf: leaf::Leaf| {
+            leaf.blobs
+                .iter()
+                .any(|blob| blob.sha256 == sha256 && blob.role == *role)
+        };
+        let bytes = store::leaf_bytes(connection, seq)?.unwrap_or_default();
+        if !leaf::decode(&bytes).is_ok_and(names_it) {
+            continue;
+        }
+        // A damaged candidate is for `verify` to report; here it only means that the payload is stored anew.
+        if store::payload(connection, &sha256).ok().flatten() == sealed.payload() {
+            return Ok(Some((sha256, size)));
+        }
+    }
+    Ok(None)
+}
+
+/// The collector, source and target that a leaf is about; an evaluation is about its snapshot's.
+fn scope_of(connection: &Connection, body: &Body) -> Result<[Option<String>; 3], StoreError> {
+    Ok(match body {
+        Body::Snapshot(s) => [
+            Some(s.collector.clone()),
+            Some(s.source.clone()),
+            Some(s.target.clone()),
+        ],
+        Body::Failure(f) => [
+            Some(f.collector.clone()),
+            Some(f.source.clone()),
+            f.target.clone(),
+        ],
+        Body::Scope(s) => [Some(s.collector.clone()), Some(s.source.clone()), None],
+        Body::Evaluation(e) => connection
+            .query_row(
+                "SELECT collector, source, target FROM entry WHERE seq = ?",
+                [e.snapshot],
+                |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?]),
+            )
+            .optional()
+            .map_err(writing)?
+            .unwrap_or_default(),
+        Body::Key(_) | Body::Plan(_) | Body::Recovery(_) => [None, None, None],
+    })
+}
+
+/// Stores the new checkpoint. The one before stays, since the guard may still hold it; the one before that goes,
+/// unless it is the last of its UTC day.
+fn keep_checkpoint(connection: &Connection, size: u64, note: &str) -> Result<(), StoreError> {
+    let day = "(SELECT substr(time, 1, 10) FROM entry WHERE seq = {} - 1)";
+    let sql = format!(
+        "DELETE FROM checkpoint WHERE size = (SELECT size FROM checkpoint ORDER BY size DESC LIMIT 1 OFFSET 1) \
+         AND {} = {}",
+        day.replace("{}", "checkpoint.size"),
+        day.replace("{}", "(SELECT max(size) FROM checkpoint)"),
+    );
+    insert(connection, &sql, [])?;
+    insert(
+        connection,
+        "INSERT INTO checkpoint VALUES (?, ?)",
+        params![size, note],
+    )
+}
+
+fn insert(connection: &Connection, sql: &str, values: impl rusqlite::Params) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(sql)
+        .and_then(|mut statement| statement.execute(values))
+        .map_err(writing)?;
+    Ok(())
+}
+
+pub(super) fn data_version(connection: &Connection) -> Result<i64, StoreError> {
+    connection
+        .prepare_cached("PRAGMA data_version")
+        .and_then(|mut statement| statement.query_row([], |row| row.get(0)))
+        .map_err(writing)
+}
+
+fn writing(error: rusqlite::Error) -> StoreError {
+    StoreError::Sqlite("can't be written", error)
+}

@@ -1,0 +1,453 @@
+//! Checking a whole store: the log in its database, and every column, the guard and the key beside it.
+
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, OptionalExtension as _, Row};
+use std::collections::HashSet;
+use std::fs::File;
+use std::ops::Range;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::checkpoint::VerifierKey;
+use super::guard::{self, Slot};
+use super::leaf::{BlobRef, Lead};
+use super::schema;
+use super::start::{self, Position};
+use super::store::{Paths, Reader, StoreError, TREE_LEVELS, reading};
+use super::tree::Hash;
+use super::verify::{Problem, Problems, Report, STRETCH, Stretch, Whole, newest};
+
+mod blobs;
+mod indexes;
+
+use indexes::{BlobIndexes, EntryIndexes};
+
+/// Names of blobs that a thread remembers as present, about 64 bytes each.
+const REMEMBERED: usize = 200_000;
+
+/// Verifies a store. With `pinned`, its checkpoints must be signed by that key; without, the log is checked against the
+/// key that it names itself, which shows that it is consistent, not whose it is. `progress` is told how many leaves
+/// have been checked, of how many.
+///
+/// # Errors
+/// Where the store can't be read for reasons that say nothing about the evidence. Damage is a report.
+pub fn verify_store(
+    paths: &Paths,
+    pinned: Option<&VerifierKey>,
+    progress: &(dyn Fn(u64, u64) + Sync),
+) -> Result<Report, StoreError> {
+    match check(paths, pinned, progress) {
+        Err(error) if error.is_damage() => {
+            let source = std::error::Error::source(&error)
+                .map(|source| format!(": {source}"))
+                .unwrap_or_default();
+            Ok(unchecked(None, "database", format!("{error}{source}")))
+        }
+        report => report,
+    }
+}
+
+/// The report on a log that can't be checked any further.
+fn unchecked(seq: Option<u64>, kind: &'static str, detail: String) -> Report {
+    Report {
+        intact: false,
+        origin: String::new(),
+        size: 0,
+        root: String::new(),
+        head: String::new(),
+        key: String::new(),
+        pinned: false,
+        problems: vec![Problem { seq, kind, detail }],
+    }
+}
+
+fn check(
+    paths: &Paths,
+    pinned: Option<&VerifierKey>,
+    progress: &(dyn Fn(u64, u64) + Sync),
+) -> Result<Report, StoreError> {
+    let mut problems = Problems::default();
+    let (mut readers, slots) = open_at_one_instant(paths)?;
+    let database = readers[0].connection();
+    let origin = readers[0].origin().clone();
+    let own = match start::log_key(database, &origin) {
+        Err(error) if !error.is_damage() => return Err(error),
+        own => own,
+    };
+    let key = match (pinned, &own) {
+        (Some(key), _) | (None, Ok(key)) => key.clone(),
+        (None, Err(error)) => return Ok(unchecked(Some(0), "key", error.to_string())),
+    };
+    if own.as_ref().ok() != Some(&key) {
+        let named = own.map_or_else(|error| error.to_string(), |own| format!("it names {own}"));
+        problems.add(
+            Some(0),
+            "key",
+            format!("this log was not begun with the key given: {named}"),
+        );
+    }
+    let notes = checkpoints(database)?;
+    let size = log_size(&readers[0], &key, &notes, &mut problems)?;
+    match notes.last() {
+        None => problems.add(None, "checkpoint", "there is none"),
+        Some((_, note)) => check_guard(database, &key, slots.as_ref(), note, size, &mut problems)?,
+    }
+    check_rest(database, size, &mut problems)?;
+    check_key_file(paths, &key, &mut problems)?;
+
+    let wanted: Vec<u64> = notes.iter().map(|(size, _)| *size).collect();
+    let mut whole = stretches(&mut readers, origin.as_str(), size, &wanted, progress)?;
+    for (at, note) in &notes {
+        whole.checkpoint(&key, *at, note);
+    }
+    check_tree(readers[0].connection(), &mut whole, &mut problems)?;
+    problems.append(std::mem::take(&mut whole.problems));
+    problems.append(all_blobs(&mut readers, size)?);
+
+    let problems = problems.finish();
+    Ok(Report {
+        intact: problems.is_empty(),
+        origin: origin.to_string(),
+        size,
+        root: hex::encode(whole.frontier.root()),
+        head: hex::encode(whole.last_hash),
+        key: key.to_string(),
+        pinned: pinned.is_some(),
+        problems,
+    })
+}
+
+/// Two readers that see the same log, and the guard as it stood at that instant. A writer commits before it moves the
+/// guard, so where the guard is the same before and after, the database is at most that one batch ahead.
+fn open_at_one_instant(paths: &Paths) -> Result<([Reader; 2], Option<[Slot; 2]>), StoreError> {
+    let read = || match File::open(paths.guard()) {
+        Ok(file) => guard::read(&file)
+            .map(Some)
+            .map_err(StoreError::io(paths.guard())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(StoreError::Io(paths.guard(), error)),
+    };
+    let readers = [Reader::open(paths)?, Reader::open(paths)?];
+    loop {
+        let before = read()?;
+        for reader in &readers {
+            reader.connection().execute_batch("BEGIN").map_err(reading)?;
+        }
+        // The first read fixes what a transaction sees.
+        let sizes = [readers[0].size()?, readers[1].size()?];
+        if read()? == before && sizes[0] == sizes[1] {
+            return Ok((readers, before));
+        }
+        for reader in &readers {
+            reader.connection().execute_batch("ROLLBACK").map_err(reading)?;
+        }
+    }
+}
+
+/// Every checkpoint kept, by the size that it is kept under.
+fn checkpoints(connection: &Connection) -> Result<Vec<(u64, String)>, StoreError> {
+    let mut statement = connection
+        .prepare("SELECT size, CAST(note AS BLOB) FROM checkpoint ORDER BY size")
+        .map_err(reading)?;
+    let rows = statement.query_map([], |row| {
+        let note = String::from_utf8_lossy(row.get_ref(1)?.as_blob()?).into_owned();
+        Ok((u64::try_from(row.get::<_, i64>(0)?).unwrap_or(0), note))
+    });
+    rows.map_err(reading)?.collect::<Result<_, _>>().map_err(reading)
+}
+
+/// How many leaves to check: as many as the newest good checkpoint says, since a row far beyond would otherwise make
+/// a gap of any length. What is missing up to there, and what lies beyond, is a problem.
+fn log_size(
+    reader: &Reader,
+    key: &VerifierKey,
+    notes: &[(u64, String)],
+    problems: &mut Problems,
+) -> Result<u64, StoreError> {
+    let held = reader.size()?;
+    let signed = newest(notes.iter().filter_map(|(_, note)| key.verify(note).ok()));
+    let Some(signed) = signed else {
+        let count = reader
+            .connection()
+            .query_row("SELECT count(*) FROM leaf", [], |row| row.get(0))
+            .map_err(reading)?;
+        return Ok(held.min(count));
+    };
+    if held > signed.size {
+        problems.add(
+            Some(signed.size),
+            "leaf",
+            format!(
+                "stands behind the newest checkpoint, which is for {} leaves",
+                signed.size
+            ),
+        );
+    }
+    Ok(signed.size)
+}
+
+fn check_guard(
+    database: &Connection,
+    key: &VerifierKey,
+    slots: Option<&[Slot; 2]>,
+    newest: &str,
+    size: u64,
+    problems: &mut Problems,
+) -> Result<(), StoreError> {
+    let why = match slots.map(|slots| start::position(database, key, slots, newest)) {
+        None => "the guard is missing".to_owned(),
+        Some(Ok(Position::Level | Position::OneBatchBehind)) => return Ok(()),
+        Some(Ok(Position::Refused(why))) => why,
+        Some(Err(error)) if error.is_damage() => format!("the guard can't be compared: {error}"),
+        Some(Err(error)) => return Err(error),
+    };
+    problems.add(size.checked_sub(1), "guard", why);
+    Ok(())
+}
+
+/// What no leaf stands for: the schema, the table `meta`, and rows beside the log.
+fn check_rest(database: &Connection, size: u64, problems: &mut Problems) -> Result<(), StoreError> {
+    for detail in schema::differences(database)? {
+        problems.add(None, "schema", detail);
+    }
+    let count = |sql: &str| {
+        database
+            .query_row(sql, [size], |row| row.get::<_, i64>(0))
+            .map_err(reading)
+    };
+    if count("SELECT count(*) FROM leaf WHERE seq < 0 AND ? >= 0")? > 0 {
+        problems.add(None, "leaf", "there are rows before leaf 0");
+    }
+    if count("SELECT count(*) FROM entry WHERE seq < 0 OR seq >= ?")? > 0 {
+        problems.add(Some(size), "entry", "there are rows that belong to no leaf");
+    }
+    if count("SELECT count(*) FROM meta WHERE key <> 'origin' OR ? < 0")? > 0 {
+        problems.add(None, "meta", "there are rows beside the origin");
+    }
+    Ok(())
+}
+
+fn check_key_file(paths: &Paths, key: &VerifierKey, problems: &mut Problems) -> Result<(), StoreError> {
+    match start::read_key(&paths.key()) {
+        Ok(signer) if signer.verifier() == key => {}
+        Ok(signer) => problems.add(
+            Some(0),
+            "key",
+            format!("the signing key beside the log is another: {}", signer.verifier()),
+        ),
+        Err(StoreError::Damaged(what)) => problems.add(Some(0), "key", what),
+        // A copy for an auditor has no signing key, and an auditor need not be able to read one.
+        Err(StoreError::Io(..)) => {}
+        Err(error) => return Err(error),
+    }
+    Ok(())
+}
+
+/// Checks all leaves, a thread for each reader.
+fn stretches<'a>(
+    readers: &mut [Reader; 2],
+    origin: &'a str,
+    size: u64,
+    wanted: &'a [u64],
+    progress: &(dyn Fn(u64, u64) + Sync),
+) -> Result<Whole, StoreError> {
+    let (next, done) = (AtomicU64::new(0), AtomicU64::new(0));
+    let results = in_parallel(readers, |reader| {
+        let (mut present, mut checked, mut indexes) = (HashSet::new(), Vec::new(), EntryIndexes::default());
+        loop {
+            let from = next.fetch_add(STRETCH, Ordering::Relaxed);
+            if from >= size {
+                return Ok((checked, indexes));
+            }
+            let to = (from + STRETCH).min(size);
+            let stretch = stretch(
+                reader.connection(),
+                origin,
+                from..to,
+                wanted,
+                &mut present,
+                &mut indexes,
+            );
+            checked.push((from, stretch.map_err(reading)?));
+            progress(done.fetch_add(to - from, Ordering::Relaxed) + to - from, size);
+        }
+    })?;
+    let (mut stretches, mut indexes) = (Vec::new(), EntryIndexes::default());
+    for (checked, part) in results {
+        stretches.extend(checked);
+        indexes.join(part);
+    }
+    stretches.sort_by_key(|(from, _)| *from);
+    let mut whole = Whole::default();
+    for (_, stretch) in stretches {
+        whole.join(stretch);
+    }
+    indexes.compare(readers[0].connection(), &mut whole.problems)?;
+    Ok(whole)
+}
+
+/// Does the same work on a thread for each reader.
+fn in_parallel<T: Send>(
+    readers: &mut [Reader; 2],
+    work: impl Fn(&Reader) -> Result<T, StoreError> + Sync,
+) -> Result<Vec<T>, StoreError> {
+    let work = &work;
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = readers
+            .iter_mut()
+            .map(|reader| scope.spawn(move || work(reader)))
+            .collect();
+        let results = threads.into_iter().map(|thread| {
+            thread
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        });
+        results.collect()
+    })
+}
+
+fn stretch<'a>(
+    connection: &Connection,
+    origin: &'a str,
+    Range { start: from, end: to }: Range<u64>,
+    wanted: &'a [u64],
+    present: &mut HashSet<(Hash, u64)>,
+    indexes: &mut EntryIndexes,
+) -> rusqlite::Result<Stretch<'a>> {
+    let sql = "SELECT l.seq, l.hash, l.bytes, e.time, e.kind, e.snapshot, e.collector, e.source, e.target \
+               FROM leaf AS l LEFT JOIN entry AS e ON e.seq = l.seq WHERE l.seq >= ? AND l.seq < ? ORDER BY l.seq";
+    let prev: Option<Hash> = match from.checked_sub(1) {
+        None => Some([0; 32]),
+        Some(before) => connection
+            .query_row("SELECT hash FROM leaf WHERE seq = ?", [before], |row| row.get(0))
+            .optional()?,
+    };
+    let mut stretch = Stretch::new(origin, from, prev.unwrap_or_default(), &TREE_LEVELS, wanted);
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query([from, to])?;
+    while let Some(row) = rows.next()? {
+        let seq: u64 = row.get(0)?;
+        let column = |index| row.get_ref(index);
+        if column(4)? != ValueRef::Null {
+            indexes.add(
+                row.get(0)?,
+                [column(4)?, column(5)?, column(6)?, column(7)?, column(8)?],
+            );
+        }
+        while stretch.next() < seq {
+            stretch.missing();
+        }
+        let (lead, blobs) = stretch.leaf(row.get_ref(1)?.as_blob()?, row.get_ref(2)?.as_blob()?);
+        if let Some(lead) = lead
+            && !is_entry_of(row, &lead)?
+        {
+            stretch.problems.add(
+                Some(seq),
+                "entry",
+                "the row in the index is not what the leaf says",
+            );
+        }
+        for blob in blobs {
+            if !present.contains(&(blob.sha256, blob.size)) {
+                if let Some(what) = missing_blob(connection, seq, &blob)? {
+                    stretch.problems.add(Some(seq), "blob", what);
+                    continue;
+                }
+                if present.len() >= REMEMBERED {
+                    present.clear();
+                }
+                present.insert((blob.sha256, blob.size));
+            }
+        }
+    }
+    while stretch.next() < to {
+        stretch.missing();
+    }
+    Ok(stretch)
+}
+
+fn is_entry_of(row: &Row<'_>, lead: &Lead<'_>) -> rusqlite::Result<bool> {
+    let text = |column| -> rusqlite::Result<Option<&[u8]>> { Ok(row.get_ref(column)?.as_bytes_or_null()?) };
+    let same = |column, value: Option<&str>| -> rusqlite::Result<bool> {
+        Ok(text(column)? == value.map(str::as_bytes))
+    };
+    Ok(same(3, Some(lead.time))?
+        && same(4, Some(lead.kind))?
+        && row.get_ref(5)?.as_i64_or_null()? == lead.snapshot.and_then(|seq| i64::try_from(seq).ok())
+        && same(6, lead.collector.as_deref())?
+        && same(7, lead.source.as_deref())?
+        && same(8, lead.target.as_deref())?)
+}
+
+/// What is wrong with a blob that a leaf names, but for its bytes, which are checked row by row.
+fn missing_blob(connection: &Connection, seq: u64, blob: &BlobRef) -> rusqlite::Result<Option<String>> {
+    let mut statement = connection.prepare_cached("SELECT seq, size FROM blob WHERE sha256 = ?")?;
+    let row: Option<(i64, i64)> = statement
+        .query_row([blob.sha256], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let name = hex::encode(blob.sha256);
+    Ok(match row {
+        None => Some(format!("blob {name} is missing")),
+        Some((_, size)) if u64::try_from(size) != Ok(blob.size) => {
+            Some(format!("blob {name} has another size than the leaf says"))
+        }
+        Some((first, _)) if u64::try_from(first).map_or(true, |first| first > seq) => Some(format!(
+            "blob {name} is stored as leaf {first}'s, though this leaf names it before"
+        )),
+        Some(_) => None,
+    })
+}
+
+fn check_tree(connection: &Connection, whole: &mut Whole, problems: &mut Problems) -> Result<(), StoreError> {
+    let mut statement = connection
+        .prepare("SELECT level, position, hash FROM tree ORDER BY level, position")
+        .map_err(reading)?;
+    let rows = statement.query_map([], |row| {
+        Ok((
+            row.get::<_, i64>(0)?,
+            row.get::<_, i64>(1)?,
+            row.get_ref(2)?.as_blob()?.to_vec(),
+        ))
+    });
+    let mut found = std::collections::BTreeSet::new();
+    for row in rows.map_err(reading)? {
+        found.insert(row.map_err(reading)?);
+    }
+    for (level, position, hash) in whole.subtrees() {
+        let row = (
+            i64::from(*level),
+            i64::try_from(*position).unwrap_or(i64::MAX),
+            hash.to_vec(),
+        );
+        if !found.remove(&row) {
+            let last = ((position + 1) << level) - 1;
+            problems.add(
+                Some(last),
+                "tree",
+                format!("the root at level {level}, position {position} is wrong or missing"),
+            );
+        }
+    }
+    for (level, position, _) in found {
+        problems.add(
+            None,
+            "tree",
+            format!("there is a root at level {level}, position {position} that no leaves give"),
+        );
+    }
+    Ok(())
+}
+
+/// Checks all blobs, a thread for each reader.
+fn all_blobs(readers: &mut [Reader; 2], size: u64) -> Result<Problems, StoreError> {
+    let next = Mutex::new(Some(i64::MIN));
+    let results = in_parallel(readers, |reader| blobs::check(reader.connection(), &next, size))?;
+    let mut problems = Problems::default();
+    let mut indexes = BlobIndexes::default();
+    for (found, part) in results {
+        problems.append(found);
+        indexes.join(part);
+    }
+    indexes.compare(readers[0].connection(), &mut problems)?;
+    Ok(problems)
+}

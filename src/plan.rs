@@ -1,0 +1,274 @@
+//! The plan: what is collected and how it is judged, sealed in the log before anything is collected under it.
+//!
+//! Every snapshot names its plan, and is judged by the rules in that plan's blob: never by those of the moment, also
+//! when a crash left it to be judged by a later version.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use std::collections::BTreeMap;
+
+use evidenced_collector_api::Collector;
+
+use crate::control::{Compiled, Evaluation, Observation, Outcome, Problem, Rules, Test, TestResult};
+use crate::log::append::{AppendError, Appender, Draft};
+use crate::log::leaf::{self, Body, By, Role, SelfTest};
+use crate::log::store::{Reader, StoreError};
+
+/// The lists behind a plan leaf: its blob.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Lists {
+    /// The configured sources, with what reads them and when.
+    pub sources: Vec<PlannedSource>,
+    /// The collectors there are, by id.
+    pub collectors: BTreeMap<String, PlannedCollector>,
+    /// Tests, controls and exclusions.
+    pub rules: Rules,
+}
+
+/// A configured source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedSource {
+    /// Its name.
+    pub name: String,
+    /// The vendor.
+    #[serde(rename = "type")]
+    pub vendor: String,
+    /// Schedules by collector id.
+    pub schedules: BTreeMap<String, String>,
+}
+
+/// What a snapshot of a collector can hold.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedCollector {
+    /// The version of its code.
+    pub version: String,
+    /// The kinds of resource that it yields.
+    pub kinds: Vec<String>,
+    /// Pairs of kind and attribute that take no part in drift.
+    pub volatile: Vec<(String, String)>,
+}
+
+impl PlannedCollector {
+    /// What a collector says of itself.
+    pub fn of(collector: &dyn Collector) -> Self {
+        Self {
+            version: collector.version().to_owned(),
+            kinds: collector.kinds().iter().map(ToString::to_string).collect(),
+            volatile: collector
+                .volatile()
+                .iter()
+                .map(|(kind, attribute)| (kind.to_string(), attribute.to_string()))
+                .collect(),
+        }
+    }
+}
+
+/// The program and person that a plan is made by.
+#[derive(Clone, Debug)]
+pub struct Maker {
+    /// Scheduler or person.
+    pub by: By,
+    /// SHA-256 of the running program, lowercase hex.
+    pub binary_sha256: Option<String>,
+    /// The host's name.
+    pub host: String,
+    /// The operating system's name for the user.
+    pub os_user: String,
+    /// SHA-256 of the configuration's text, lowercase hex.
+    pub configuration_sha256: String,
+}
+
+/// A plan ready to judge by.
+pub struct Plan {
+    /// Its lists.
+    pub lists: Lists,
+    compiled: Compiled,
+}
+
+/// A plan can't be read from the log.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// The store refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The leaf is not a plan.
+    #[error("leaf {0} is no plan")]
+    NoPlan(u64),
+    /// Its blob is not in the store, or can't be read.
+    #[error("the lists of plan {0} can't be read")]
+    Lists(u64, #[source] Option<serde_json::Error>),
+    /// Its rules do not compile: they were written by a version that knows more.
+    #[error("the rules of plan {0} can't be compiled: {1}")]
+    Rules(u64, String),
+}
+
+impl Plan {
+    /// Compiles a plan's rules.
+    pub fn new(lists: Lists) -> Result<Self, Vec<Problem>> {
+        let compiled = Compiled::new(&lists.rules)?;
+        Ok(Self { lists, compiled })
+    }
+
+    /// Reads a sealed plan.
+    pub fn sealed(reader: &Reader, seq: u64) -> Result<Self, PlanError> {
+        let leaf = reader
+            .leaf(seq)?
+            .filter(|leaf| matches!(leaf.body, Some(Body::Plan(_))));
+        let leaf = leaf.ok_or(PlanError::NoPlan(seq))?;
+        let blob = leaf
+            .blobs
+            .iter()
+            .find(|blob| blob.role == Role::Plan)
+            .ok_or(PlanError::NoPlan(seq))?;
+        let payload = reader.payload(&blob.sha256)?.ok_or(PlanError::Lists(seq, None))?;
+        let lists = serde_json::from_slice(&payload).map_err(|error| PlanError::Lists(seq, Some(error)))?;
+        Self::new(lists).map_err(|problems| {
+            let texts: Vec<_> = problems.iter().map(ToString::to_string).collect();
+            PlanError::Rules(seq, texts.join("; "))
+        })
+    }
+
+    /// Runs the tests' examples.
+    pub fn self_test(&self) -> crate::control::SelfTest {
+        self.compiled.self_test()
+    }
+
+    /// Judges a snapshot of a collector that the plan knows; one of another collector has no kinds and no results.
+    pub fn evaluate(&self, collector: &str, observation: &Observed<'_>) -> Evaluation {
+        let planned = self.lists.collectors.get(collector);
+        let kinds: Vec<&str> = planned
+            .iter()
+            .flat_map(|planned| planned.kinds.iter().map(String::as_str))
+            .collect();
+        let volatile: Vec<(&str, &str)> = planned
+            .iter()
+            .flat_map(|planned| {
+                planned
+                    .volatile
+                    .iter()
+                    .map(|(kind, attribute)| (kind.as_str(), attribute.as_str()))
+            })
+            .collect();
+        self.compiled.evaluate(&Observation {
+            kinds: &kinds,
+            source: observation.source,
+            target: observation.target,
+            resources: observation.resources,
+            volatile: &volatile,
+            complete: observation.complete,
+            now: observation.now,
+        })
+    }
+
+    /// What every enabled test on a collector's kinds says where nothing was observed: unknown.
+    pub fn unobserved(&self, collector: &str) -> Vec<TestResult> {
+        let kinds = self
+            .lists
+            .collectors
+            .get(collector)
+            .map(|planned| planned.kinds.as_slice())
+            .unwrap_or_default();
+        let tests = self
+            .lists
+            .rules
+            .tests
+            .iter()
+            .filter(|test| test.enabled && kinds.contains(&test.resource));
+        let unknown = |test: &Test| TestResult {
+            test: test.id.clone(),
+            outcome: Outcome::Unknown,
+            pass: 0,
+            fail: 0,
+            unknown: 0,
+            not_applicable: 0,
+            excepted: 0,
+        };
+        tests.map(unknown).collect()
+    }
+
+    /// The leaf that seals this plan, and its blob's payload.
+    fn leaf(&self, maker: &Maker) -> (leaf::Plan, Vec<u8>) {
+        let rules = &self.lists.rules;
+        let sealed_rules = serde_json::to_vec(rules).unwrap_or_default();
+        let payload = serde_json::to_vec(&self.lists).unwrap_or_default();
+        let self_test = self.self_test();
+        let plan = leaf::Plan {
+            by: maker.by,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            binary_sha256: maker.binary_sha256.clone(),
+            host: maker.host.clone(),
+            os_user: maker.os_user.clone(),
+            reason: None,
+            configuration_sha256: maker.configuration_sha256.clone(),
+            rules_sha256: hex::encode(Sha256::digest(sealed_rules)),
+            sources: self.lists.sources.len() as u64,
+            tests: rules.tests.iter().filter(|test| test.enabled).count() as u64,
+            controls: rules.controls.iter().filter(|control| control.enabled).count() as u64,
+            exclusions: rules.exclusions.len() as u64,
+            self_test: SelfTest {
+                examples: self_test.examples,
+                failed: self_test.failures.len() as u64,
+            },
+        };
+        (plan, payload)
+    }
+
+    /// Seals this plan in the log, unless the newest one there is the same but for who runs it; returns its seq.
+    pub async fn seal(&self, log: &Appender, reader: &Reader, maker: &Maker) -> Result<u64, SealError> {
+        let (plan, payload) = self.leaf(maker);
+        if let Some(seq) = reader.newest("plan", None)?
+            && is_same(reader, seq, &plan, &payload)?
+        {
+            return Ok(seq);
+        }
+        let draft = Draft::new(Body::Plan(plan)).with_blob(Role::Plan, "application/json", &payload)?;
+        Ok(log.append(draft).await?.seq)
+    }
+}
+
+/// A snapshot, as far as tests see it, but for what the plan knows of its collector.
+#[derive(Clone, Copy, Debug)]
+pub struct Observed<'a> {
+    /// The source's name.
+    pub source: &'a str,
+    /// The target's name.
+    pub target: &'a str,
+    /// What was collected.
+    pub resources: &'a [evidenced_collector_api::Resource],
+    /// Whether that is everything.
+    pub complete: bool,
+    /// The end of what it covers.
+    pub now: chrono::DateTime<chrono::Utc>,
+}
+
+/// A plan can't be sealed.
+#[derive(Debug, thiserror::Error)]
+pub enum SealError {
+    /// The store can't be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The log refused.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+}
+
+fn is_same(reader: &Reader, seq: u64, plan: &leaf::Plan, payload: &[u8]) -> Result<bool, StoreError> {
+    let Some(leaf) = reader.leaf(seq)? else {
+        return Ok(false);
+    };
+    let Some(Body::Plan(sealed)) = leaf.body else {
+        return Ok(false);
+    };
+    let same = leaf::Plan {
+        by: plan.by,
+        reason: plan.reason.clone(),
+        ..sealed
+    } == *plan;
+    let blob = leaf.blobs.iter().find(|blob| blob.role == Role::Plan);
+    Ok(same
+        && blob.is_some_and(|blob| {
+            reader
+                .payload(&blob.sha256)
+                .is_ok_and(|found| found.as_deref() == Some(payload))
+        }))
+}

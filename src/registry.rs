@@ -1,0 +1,114 @@
+//! The only list of collectors, and the only place that names vendors. A new collector is one line here.
+
+use evidenced_collector_api::{Collector, SettingsError};
+use evidenced_collector_host as host;
+
+use crate::config::{Config, ConfigError, Problem, Settings, closest};
+use crate::control::Rules;
+use crate::plan::{Lists, PlannedCollector, PlannedSource};
+
+/// A collector that can be configured.
+pub struct Registered {
+    /// The source's type in the configuration.
+    pub vendor: &'static str,
+    /// The collector's id.
+    pub id: &'static str,
+    /// What it collects, in a line.
+    pub about: &'static str,
+    build: fn(&Settings) -> Result<Box<dyn Collector>, SettingsError>,
+}
+
+/// Every collector.
+pub const COLLECTORS: &[Registered] = &[Registered {
+    vendor: "host",
+    id: "host.baseline",
+    about: "this machine: system, updates, disk encryption, accounts, sshd, listening sockets, clock",
+    build: |settings| Ok(host::baseline(settings.read()?)),
+}];
+
+/// A collector ready to run, on one source.
+pub struct Job {
+    /// The source's name.
+    pub source: String,
+    /// The collector.
+    pub collector: Box<dyn Collector>,
+}
+
+/// The collectors that a configuration asks for, in its order; or all that is wrong with it.
+pub fn jobs(config: &Config) -> Result<Vec<Job>, ConfigError> {
+    let (mut jobs, mut problems) = (Vec::new(), Vec::new());
+    for source in &config.sources {
+        let vendors: Vec<_> = COLLECTORS.iter().map(|entry| entry.vendor).collect();
+        let vendor = source.vendor.get_ref().as_str();
+        if !vendors.contains(&vendor) {
+            let problem = config.problem(
+                &source.vendor.span(),
+                format!("no such type of source: \"{vendor}\""),
+            );
+            problems.push(unknown(problem, vendor, &vendors));
+            continue;
+        }
+        let ids: Vec<_> = COLLECTORS
+            .iter()
+            .filter(|entry| entry.vendor == vendor)
+            .map(|entry| entry.id)
+            .collect();
+        for configured in &source.collectors {
+            let id = configured.id.get_ref().as_str();
+            let Some(entry) = COLLECTORS
+                .iter()
+                .find(|entry| entry.vendor == vendor && entry.id == id)
+            else {
+                let what = format!("sources of type \"{vendor}\" have no collector \"{id}\"");
+                problems.push(unknown(config.problem(&configured.id.span(), what), id, &ids));
+                continue;
+            };
+            match (entry.build)(&source.settings) {
+                Ok(collector) => jobs.push(Job {
+                    source: source.name.as_str().to_owned(),
+                    collector,
+                }),
+                Err(error) => problems.push(config.settings_problem(source, &error)),
+            }
+        }
+    }
+    ConfigError::check(problems)?;
+    Ok(jobs)
+}
+
+/// The lists that a plan of this configuration seals.
+pub fn lists(config: &Config, jobs: &[Job], rules: Rules) -> Lists {
+    let sources = config.sources.iter().map(|source| PlannedSource {
+        name: source.name.as_str().to_owned(),
+        vendor: source.vendor.get_ref().as_str().to_owned(),
+        schedules: source
+            .collectors
+            .iter()
+            .map(|entry| {
+                (
+                    entry.id.get_ref().as_str().to_owned(),
+                    entry.schedule.get_ref().as_str().to_owned(),
+                )
+            })
+            .collect(),
+    });
+    let collectors = jobs.iter().map(|job| {
+        (
+            job.collector.id().to_owned(),
+            PlannedCollector::of(job.collector.as_ref()),
+        )
+    });
+    Lists {
+        sources: sources.collect(),
+        collectors: collectors.collect(),
+        rules,
+    }
+}
+
+fn unknown(problem: Problem, written: &str, known: &[&str]) -> Problem {
+    let known_text = known.join(", ");
+    match closest(written, known) {
+        Some(close) => problem.help(format!("did you mean \"{close}\"? there are: {known_text}")),
+        None => problem.help(format!("there are: {known_text}")),
+    }
+}
