@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 #[path = "fuzz/src/bin"]
 mod targets {
     pub(crate) mod checkpoint;
+    pub(crate) mod configuration;
     pub(crate) mod guard;
     pub(crate) mod leaf;
 }
@@ -18,8 +19,9 @@ mod targets {
 /// What a fuzzer feeds.
 type Target = fn(&[u8]);
 
-const TARGETS: [(&str, Target); 3] = [
+const TARGETS: [(&str, Target); 4] = [
     ("checkpoint", targets::checkpoint::run),
+    ("configuration", targets::configuration::run),
     ("guard", targets::guard::run),
     ("leaf", targets::leaf::run),
 ];
@@ -60,6 +62,23 @@ fn seeds(target: &str) -> BTreeSet<Vec<u8>> {
                     .to_vec(),
             );
             seeds
+        }
+        "configuration" => {
+            let files = [
+                "config.example.toml",
+                "README.md",
+                "src/control/catalogue/host.toml",
+            ];
+            let read = |file| std::fs::read(tests().parent().unwrap().join(file)).unwrap();
+            // Whole files, and their tables one by one: short inputs are mutated to more effect.
+            let files: Vec<_> = files.into_iter().map(read).collect();
+            let text = |file: &Vec<u8>| String::from_utf8(file.clone()).unwrap();
+            let tables: Vec<_> = files.iter().map(text).collect();
+            let tables = tables.iter().flat_map(|text| text.split("\n[[").skip(1));
+            tables
+                .map(|table| format!("[[{table}").into_bytes())
+                .chain(files.iter().take(1).cloned())
+                .collect()
         }
         "guard" => {
             let notes = vectors("checkpoint");
@@ -174,13 +193,13 @@ fn every_fuzz_target_is_driven_here() {
 }
 
 #[test]
-#[ignore = "writes what the fuzzers begin with to tests/fuzz/corpus"]
-fn the_seeds_are_written() {
+fn the_seeds_are_written_for_the_fuzzers() {
     for (name, _) in TARGETS {
-        let folder = tests().join("fuzz/corpus").join(name);
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("fuzz").join(name);
         std::fs::create_dir_all(&folder).unwrap();
         for (number, seed) in seeds(name).iter().enumerate() {
-            std::fs::write(folder.join(format!("vector-{number}")), seed).unwrap();
+            std::fs::write(folder.join(format!("seed-{number}")), seed).unwrap();
         }
+        assert!(std::fs::read_dir(&folder).unwrap().count() > 5, "{name}");
     }
 }

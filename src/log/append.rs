@@ -6,7 +6,6 @@
 //! lock, acknowledge. After any error the store is closed and the next batch opens it again with all checks of
 //! `start`, so an uncertain commit is settled by the same code as a crash.
 
-use rusqlite::OptionalExtension as _;
 use std::fs::File;
 use std::sync::{Arc, mpsc};
 use tokio::sync::oneshot;

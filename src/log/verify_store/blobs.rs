@@ -1,5 +1,6 @@
 //! Checking every row of a store's blobs, over several threads.
 
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use sha2::{Digest as _, Sha256};
 use std::sync::{Mutex, PoisonError};
@@ -44,11 +45,7 @@ pub(super) fn check(
 }
 
 fn add_to(indexed: &mut Rows<'_, 2>, row: &Row<'_>) -> rusqlite::Result<()> {
-    indexes.add(
-        row.get(8)?,
-        row.get_ref(0)?.as_bytes()?,
-        row.get_ref(6)?.as_bytes()?,
-    );
+    indexed.add(row.get(8)?, row.get_ref(0)?, row.get_ref(6)?);
     Ok(())
 }
 
@@ -80,8 +77,11 @@ fn check_row(
         u64::try_from(seq).unwrap_or(u64::MAX),
         u64::try_from(size).unwrap_or(u64::MAX),
     );
-    // What is not UTF-8 has another digest when read like this, and is found by it.
-    let codec = &*String::from_utf8_lossy(row.get_ref(3)?.as_bytes()?);
+    // What is not UTF-8 has another digest when read like this, and is found by it. What is no text has none.
+    let codec = match row.get_ref(3)? {
+        ValueRef::Text(bytes) => &*String::from_utf8_lossy(bytes),
+        _ => "",
+    };
     let bytes = row.get_ref(4)?.as_blob()?;
     let (stored, payload) = (row.get_ref(5)?.as_blob()?, row.get_ref(6)?.as_blob()?);
     if blob::row_sha256(sha256, seq, size, codec, stored, payload) != row.get_ref(7)?.as_blob()? {

@@ -132,11 +132,13 @@ impl<const N: usize> Indexes<N> {
     }
 
     fn sum(&self, connection: &Connection, sql: &str) -> rusqlite::Result<Sum> {
-        let (mut sum, mut columns) = (Sum::default(), [ValueRef::Null; 4]);
+        let mut sum = Sum::default();
         let mut statement = connection.prepare(sql)?;
-        let columns = &mut columns[..statement.column_count() - 1];
+        let count = statement.column_count() - 1;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
+            let mut columns = [ValueRef::Null; 4];
+            let columns = &mut columns[..count];
             for (index, column) in columns.iter_mut().enumerate() {
                 *column = row.get_ref(index + 1)?;
             }
