@@ -4,6 +4,7 @@
 //! `sha256sum` checks it, and nobody can guess an erased payload back from its digest. Stored as it is or compressed.
 
 use sha2::{Digest as _, Sha256};
+use std::cell::RefCell;
 
 use super::tree::Hash;
 
@@ -59,20 +60,6 @@ pub struct Sealed {
 }
 
 impl Sealed {
-    /// The payload again.
-    pub fn payload(&self) -> Option<Vec<u8>> {
-        let (mut buffer, mut decompressor) = (Vec::new(), zstd::bulk::Decompressor::new().ok()?);
-        let opened = open(
-            &self.sha256,
-            self.size,
-            self.codec,
-            &self.bytes,
-            &mut buffer,
-            &mut decompressor,
-        );
-        opened.ok().map(<[u8]>::to_vec)
-    }
-
     /// The digest of a row's columns other than `bytes`: finds what is wrong in them without hashing every payload
     /// a second time.
     pub fn row_sha256(&self, seq: u64) -> Hash {
@@ -180,6 +167,18 @@ pub fn open<'a>(
     }
 }
 
+/// [`open`] by itself, with a decompressor that each thread keeps: making one takes longer than most blobs do.
+pub fn payload(sha256: &Hash, size: u64, codec: Codec, stored: &[u8]) -> Result<Vec<u8>, OpenError> {
+    thread_local! {
+        static DECOMPRESSOR: RefCell<Option<zstd::bulk::Decompressor<'static>>> =
+            RefCell::new(zstd::bulk::Decompressor::new().ok());
+    }
+    DECOMPRESSOR.with_borrow_mut(|decompressor| {
+        let decompressor = decompressor.as_mut().ok_or(OpenError::Compression)?;
+        open(sha256, size, codec, stored, &mut Vec::new(), decompressor).map(<[u8]>::to_vec)
+    })
+}
+
 fn is_salt(prefix: &[u8]) -> bool {
     let (newline, digits) = prefix.split_last().unwrap_or((&0, &[]));
     *newline == b'\n'
@@ -194,17 +193,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn opened(sealed: &Sealed) -> Result<Vec<u8>, OpenError> {
-        let mut decompressor = zstd::bulk::Decompressor::new().unwrap();
-        let mut buffer = Vec::new();
-        open(
-            &sealed.sha256,
-            sealed.size,
-            sealed.codec,
-            &sealed.bytes,
-            &mut buffer,
-            &mut decompressor,
-        )
-        .map(<[u8]>::to_vec)
+        super::payload(&sealed.sha256, sealed.size, sealed.codec, &sealed.bytes)
     }
 
     #[test]

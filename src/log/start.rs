@@ -5,6 +5,7 @@
 //! guard is moved. Anything else that does not fit together is refused, since it can only come from tampering, a
 //! restored copy or a broken disk, and `recover` then keeps what there is.
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension as _, params};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -322,6 +323,10 @@ fn open_database(paths: &Paths) -> Result<Connection, StoreError> {
     let connection = Connection::open_with_flags(paths.database(), flags).map_err(opening)?;
     connection
         .busy_timeout(Duration::from_secs(10))
+        .map_err(opening)?;
+    // Else statements kept for later are planned anew for each value that is compared with a partial index's.
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
         .map_err(opening)?;
     connection
         .execute_batch(

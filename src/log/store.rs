@@ -236,12 +236,9 @@ pub(super) fn payload(connection: &Connection, sha256: &Hash) -> Result<Option<V
     let codec: String = row.get(1).map_err(reading)?;
     let codec = Codec::parse(&codec).ok_or_else(|| damaged(&"its codec is unknown"))?;
     let bytes: Vec<u8> = row.get(2).map_err(reading)?;
-    let mut buffer = Vec::new();
-    let mut decompressor = zstd::bulk::Decompressor::new().map_err(|error| damaged(&error))?;
     let size = row.get(0).map_err(reading)?;
-    let payload = blob::open(sha256, size, codec, &bytes, &mut buffer, &mut decompressor);
-    payload
-        .map(|payload| Some(payload.to_vec()))
+    blob::payload(sha256, size, codec, &bytes)
+        .map(Some)
         .map_err(|error| damaged(&error))
 }
 

@@ -289,7 +289,7 @@ fn stretches<'a>(
     for (_, stretch) in stretches {
         whole.join(stretch);
     }
-    indexes.compare(readers[0].connection(), &mut whole.problems);
+    indexed.compare(&mut whole.problems);
     Ok(whole)
 }
 

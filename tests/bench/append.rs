@@ -55,7 +55,9 @@ fn main() -> ExitCode {
         let from = size(&reader);
         ours.push(per_leaf(2 * ROUNDS, || append(0, ROUNDS)));
         let rows = Rows::read(&reader, from);
-        theirs.push(per_leaf(2 * ROUNDS, || rows.iter().for_each(|rows| bare.write(rows))));
+        theirs.push(per_leaf(2 * ROUNDS, || {
+            rows.iter().for_each(|rows| bare.write(rows))
+        }));
         flush.push(per_leaf(ROUNDS, || (0..ROUNDS).for_each(|_| bare.flush())));
         together.push(per_leaf(2 * ROUNDS_EACH * APPENDERS as u64, || {
             std::thread::scope(|scope| {
@@ -124,7 +126,8 @@ impl Rows {
             rows.unwrap().collect::<Result<_, _>>().unwrap()
         };
         let note = all("SELECT note FROM checkpoint ORDER BY size DESC LIMIT 1", &[]).remove(0);
-        let blobs = "SELECT sha256, seq, size, codec, bytes, stored_sha256, payload_sha256, row_sha256 FROM blob";
+        let blobs =
+            "SELECT sha256, seq, size, codec, bytes, stored_sha256, payload_sha256, row_sha256 FROM blob";
         (seq..size(connection))
             .map(|seq| Self {
                 leaf: all("SELECT * FROM leaf WHERE seq = ?", &[seq]).remove(0),
@@ -145,8 +148,7 @@ struct Bare {
 impl Bare {
     fn create(folder: &Path) -> Self {
         let connection = Connection::open(folder.join("bare.db")).unwrap();
-        let settings =
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON;";
+        let settings = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON;";
         connection.execute_batch(&format!("{settings}{SCHEMA}")).unwrap();
         let guard = File::options()
             .write(true)

@@ -11,7 +11,14 @@ pub(crate) struct Figures {
 
 impl Figures {
     /// Prints a ratio that must be at least `required`, where something is.
-    pub(crate) fn ratio(&mut self, what: &str, ours: &str, baseline: &str, ratio: f64, required: Option<f64>) {
+    pub(crate) fn ratio(
+        &mut self,
+        what: &str,
+        ours: &str,
+        baseline: &str,
+        ratio: f64,
+        required: Option<f64>,
+    ) {
         let required = required.map_or_else(String::new, |required| {
             format!("at least {required:.1}: {}", self.verdict(ratio >= required))
         });
@@ -22,7 +29,13 @@ impl Figures {
     pub(crate) fn below(&mut self, what: &str, ours: f64, limit: f64, unit: &str) {
         let verdict = self.verdict(ours < limit);
         let ours = format!("{ours:.1} {unit}");
-        self.line(what, &ours, "", "", &format!("below {limit:.0} {unit}: {verdict}"));
+        self.line(
+            what,
+            &ours,
+            "",
+            "",
+            &format!("below {limit:.0} {unit}: {verdict}"),
+        );
     }
 
     /// Prints a figure for comparison.

@@ -12,9 +12,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use evidenced::clock::{Clock, SharedClock};
 use evidenced::control::Rules;
 use evidenced::log::append::{Appender, Draft};
-use evidenced::log::leaf::{
-    Body, By, EvaluationLeaf, FailureLeaf, Role, Scope, SnapshotLeaf, Trigger,
-};
+use evidenced::log::leaf::{Body, By, EvaluationLeaf, FailureLeaf, Role, Scope, SnapshotLeaf, Trigger};
 use evidenced::log::store::{Paths, Reader};
 use evidenced::plan::{Lists, Maker, Plan, PlannedCollector, PlannedSource};
 use evidenced_collector_api::{Covers, FailureClass};
@@ -86,7 +84,10 @@ fn build(paths: &Paths, content: Content) {
             scope.spawn(move || {
                 let mut random = Random(worker + 1);
                 for round in 0.. {
-                    let host = Host { number: usize::try_from(worker).unwrap() % HOSTS, plan };
+                    let host = Host {
+                        number: usize::try_from(worker).unwrap() % HOSTS,
+                        plan,
+                    };
                     let payload = match content {
                         Content::Raw => random.bytes(),
                         Content::Zstd => random.resources(),
@@ -215,7 +216,9 @@ impl Host {
             started: DateTime::UNIX_EPOCH,
             finished: DateTime::UNIX_EPOCH,
             attempts: 1,
-            covers: Covers::At { at: DateTime::UNIX_EPOCH },
+            covers: Covers::At {
+                at: DateTime::UNIX_EPOCH,
+            },
             complete: true,
             resources: 1,
         })

@@ -26,7 +26,10 @@ const MEMORY: f64 = 100.0;
 
 fn main() -> ExitCode {
     let mut figures = Figures::default();
-    let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
+    let wanted: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|arg| !arg.starts_with('-'))
+        .collect();
     for (name, content, required) in [
         ("leaves", Content::Leaves, Some(0.6)),
         ("fleet", Content::Fleet, None),
@@ -57,7 +60,12 @@ fn measure(figures: &mut Figures, content: Content, required: Option<f64>) {
         raw.as_secs_f64() / ours.as_secs_f64(),
         required,
     );
-    figures.below(&format!("  memory, {content:?}"), peak_memory(&paths), MEMORY, "MB");
+    figures.below(
+        &format!("  memory, {content:?}"),
+        peak_memory(&paths),
+        MEMORY,
+        "MB",
+    );
 }
 
 /// What verifying has to hash: of a store of leaves the leaves, of a fleet's also the blobs, else the blobs alone.
@@ -94,7 +102,10 @@ fn command(paths: &Paths) -> Command {
 }
 
 fn verify(paths: &Paths) {
-    assert!(command(paths).status().unwrap().success(), "the store must be intact");
+    assert!(
+        command(paths).status().unwrap().success(),
+        "the store must be intact"
+    );
 }
 
 /// The high-water mark of resident memory, read until the process ends, in megabytes.

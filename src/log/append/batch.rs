@@ -1,6 +1,7 @@
 //! What one batch writes, in one transaction.
 
 use rusqlite::{Connection, OptionalExtension as _, params};
+use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
 
 use super::super::blob::Sealed;
@@ -159,7 +160,7 @@ fn insert_blob(connection: &Connection, seq: u64, sealed: &Sealed) -> Result<(),
 }
 
 /// The stored blob with the same payload, of the same collector, source, target and role. The digest only finds
-/// candidates; the payloads themselves are compared, so that a forged digest can't pass old evidence off as new.
+/// candidates; the stored payload is hashed again, so that a forged digest can't pass old evidence off as new.
 fn unchanged(
     connection: &Connection,
     body: &Body,
@@ -195,7 +196,8 @@ fn unchanged(
             continue;
         }
         // A damaged candidate is for `verify` to report; here it only means that the payload is stored anew.
-        if store::payload(connection, &sha256).ok().flatten() == sealed.payload() {
+        let stored = store::payload(connection, &sha256).ok().flatten();
+        if stored.is_some_and(|payload| Hash::from(Sha256::digest(payload)) == sealed.payload_sha256) {
             return Ok(Some((sha256, size)));
         }
     }

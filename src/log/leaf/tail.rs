@@ -23,7 +23,9 @@ pub(super) fn blob_list(bytes: &[u8]) -> Option<&[u8]> {
         end = memchr::memrchr(b'[', &bytes[..end])?;
         // Inside a string the quotes would be escaped, so only the field itself looks like this.
         if bytes[..=end].ends_with(BEGIN) {
-            return bytes[end..].strip_suffix(b"}").filter(|list| list.ends_with(b"]"));
+            return bytes[end..]
+                .strip_suffix(b"}")
+                .filter(|list| list.ends_with(b"]"));
         }
     }
 }
@@ -44,7 +46,9 @@ fn plain(list: &[u8], named: &mut Vec<(Hash, u64)>) -> Option<()> {
         if !(1..=16).contains(&length) || (length > 1 && number[0] == b'0') {
             return None;
         }
-        let size = number.iter().fold(0, |size, digit| size * 10 + u64::from(digit - b'0'));
+        let size = number
+            .iter()
+            .fold(0, |size, digit| size * 10 + u64::from(digit - b'0'));
         rest = string(after.strip_prefix(b",\"media_type\":\"")?)?.strip_prefix(b"}")?;
         named.push((sha256, size));
     }

@@ -126,7 +126,9 @@ impl<const N: usize> Indexes<N> {
     pub(super) fn read(&self, connection: &Connection) {
         loop {
             let index = self.next.fetch_add(1, Ordering::Relaxed);
-            let Some((_, sql)) = self.indexes.get(index) else { return };
+            let Some((_, sql)) = self.indexes.get(index) else {
+                return;
+            };
             self.held[index].get_or_init(|| self.sum(connection, sql));
         }
     }
