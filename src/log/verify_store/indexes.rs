@@ -159,12 +159,14 @@ fn sum<R: Hash>(
     Ok(sum)
 }
 
-fn one_column(row: &Row<'_>) -> rusqlite::Result<(Option<(u8, Vec<u8>)>, i64)> {
+fn one_column(row: &Row<'_>) -> rusqlite::Result<(Value, i64)> {
     Ok((row.get_ref(0).map(value)?, row.get(1)?))
 }
 
 /// A value as an index compares it: by its type, then its bytes. Nothing for null.
-fn value(value: ValueRef<'_>) -> Option<(u8, Vec<u8>)> {
+type Value = Option<(u8, Vec<u8>)>;
+
+fn value(value: ValueRef<'_>) -> Value {
     match value {
         ValueRef::Null => None,
         ValueRef::Integer(number) => Some((1, number.to_be_bytes().to_vec())),
