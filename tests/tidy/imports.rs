@@ -69,7 +69,7 @@ pub(crate) const RULES: &[Rule] = &[
         breaches: log_writers,
         kept_by: &[
             (
-                "src/log/append.rs",
+                "src/log/append/batch.rs",
                 "const SQL: &str = \"INSERT INTO leaf VALUES (?)\";",
             ),
             ("src/log/store.rs", "const SQL: &str = \"SELECT hash FROM leaf\";"),
