@@ -141,7 +141,9 @@ impl Config {
             None => (error.message.as_str(), None),
         };
         let mut problem = self.problem(&span, format!("settings of source \"{}\": {what}", source.name));
-        problem.help = help;
+        let vendor = source.vendor.get_ref().as_str();
+        let listed = format!("collectors/{vendor}/README.md lists the settings of this type");
+        problem.help = Some(help.unwrap_or(listed));
         problem
     }
 }

@@ -15,6 +15,6 @@ fn main() -> ExitCode {
     });
     match ended {
         Ok(exit) => exit.into(),
-        Err(error) => cli::report(&error),
+        Err(error) => cli.report(&error),
     }
 }

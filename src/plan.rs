@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use evidenced_collector_api::Collector;
 
-use crate::control::{Compiled, Evaluation, Observation, Outcome, Problem, Rules, Test, TestResult};
+use crate::control::{Compiled, Evaluation, Observation, Outcome, Problem, Rules, Test, TestId, TestResult};
 use crate::log::append::{AppendError, Appender, Draft};
 use crate::log::leaf::{self, Body, By, Role, SelfTest};
 use crate::log::store::{Reader, StoreError};
@@ -111,6 +111,14 @@ impl Plan {
 
     /// Reads a sealed plan.
     pub fn sealed(reader: &Reader, seq: u64) -> Result<Self, PlanError> {
+        Self::new(Self::sealed_lists(reader, seq)?).map_err(|problems| {
+            let texts: Vec<_> = problems.iter().map(ToString::to_string).collect();
+            PlanError::Rules(seq, texts.join("; "))
+        })
+    }
+
+    /// The lists of a sealed plan.
+    pub fn sealed_lists(reader: &Reader, seq: u64) -> Result<Lists, PlanError> {
         let leaf = reader
             .leaf(seq)?
             .filter(|leaf| matches!(leaf.body, Some(Body::Plan(_))));
@@ -121,11 +129,7 @@ impl Plan {
             .find(|blob| blob.role == Role::Plan)
             .ok_or(PlanError::NoPlan(seq))?;
         let payload = reader.payload(&blob.sha256)?.ok_or(PlanError::Lists(seq, None))?;
-        let lists = serde_json::from_slice(&payload).map_err(|error| PlanError::Lists(seq, Some(error)))?;
-        Self::new(lists).map_err(|problems| {
-            let texts: Vec<_> = problems.iter().map(ToString::to_string).collect();
-            PlanError::Rules(seq, texts.join("; "))
-        })
+        serde_json::from_slice(&payload).map_err(|error| PlanError::Lists(seq, Some(error)))
     }
 
     /// Runs the tests' examples.
@@ -162,18 +166,6 @@ impl Plan {
 
     /// What every enabled test on a collector's kinds says where nothing was observed: unknown.
     pub fn unobserved(&self, collector: &str) -> Vec<TestResult> {
-        let kinds = self
-            .lists
-            .collectors
-            .get(collector)
-            .map(|planned| planned.kinds.as_slice())
-            .unwrap_or_default();
-        let tests = self
-            .lists
-            .rules
-            .tests
-            .iter()
-            .filter(|test| test.enabled && kinds.contains(&test.resource));
         let unknown = |test: &Test| TestResult {
             test: test.id.clone(),
             outcome: Outcome::Unknown,
@@ -183,7 +175,43 @@ impl Plan {
             not_applicable: 0,
             excepted: 0,
         };
-        tests.map(unknown).collect()
+        self.tests(collector).map(unknown).collect()
+    }
+
+    /// The enabled tests on a collector's kinds.
+    pub fn tests(&self, collector: &str) -> impl Iterator<Item = &Test> {
+        let kinds = self
+            .lists
+            .collectors
+            .get(collector)
+            .map(|planned| planned.kinds.as_slice())
+            .unwrap_or_default();
+        let tests = self.lists.rules.tests.iter();
+        tests.filter(|test| test.enabled && kinds.contains(&test.resource))
+    }
+
+    /// The enabled tests on a collector's kinds that other lists lack, or word so that they may judge otherwise.
+    pub fn differing_tests(&self, collector: &str, others: &Lists) -> Vec<TestId> {
+        let same = |test: &Test, other: &Test| {
+            (
+                &test.id,
+                &test.resource,
+                &test.applies,
+                &test.passes,
+                &test.parameters,
+            ) == (
+                &other.id,
+                &other.resource,
+                &other.applies,
+                &other.passes,
+                &other.parameters,
+            ) && other.enabled
+        };
+        let same_exclusions = self.lists.rules.exclusions == others.rules.exclusions;
+        self.tests(collector)
+            .filter(|test| !same_exclusions || !others.rules.tests.iter().any(|other| same(test, other)))
+            .map(|test| test.id.clone())
+            .collect()
     }
 
     /// The leaf that seals this plan, and its blob's payload.

@@ -4,6 +4,8 @@
 //! snapshot back from the log, so it is the same whether that was appended a moment or a month ago.
 
 use chrono::{DateTime, Utc};
+use std::panic::AssertUnwindSafe;
+use std::task::Poll;
 use std::time::Duration;
 
 use evidenced_collector_api::{CollectError, FailureClass, Resource, Run, Snapshot, Target, conformance};
@@ -64,6 +66,8 @@ pub struct Collected {
     pub resources: u64,
     /// The end of what it covers.
     pub until: DateTime<Utc>,
+    /// The evaluation's leaf; `None` if nothing was written (a dry run).
+    pub judged: Option<u64>,
     /// What the tests said.
     pub evaluation: Evaluation,
 }
@@ -83,6 +87,17 @@ pub enum RoundError {
     /// A sealed snapshot can't be read.
     #[error("the evidence of snapshot {0} can't be read")]
     Evidence(u64, #[source] Option<serde_json::Error>),
+}
+
+impl RoundError {
+    /// Whether another snapshot may well be judged.
+    fn concerns_one_snapshot(&self) -> bool {
+        match self {
+            Self::Store(error) | Self::Plan(PlanError::Store(error)) => error.is_damage(),
+            Self::Append(error) => matches!(error, AppendError::Encode(_) | AppendError::TooLarge(_)),
+            Self::Evidence(..) | Self::Plan(_) => true,
+        }
+    }
 }
 
 impl Round<'_> {
@@ -148,13 +163,14 @@ impl Round<'_> {
             };
         }
         let receipt = self.log.append(draft).await?;
-        let evaluation = judge(self.log, self.reader, receipt.seq, plan).await?;
+        let (judged, evaluation) = judge(self.log, self.reader, receipt.seq, plan).await?;
         Ok(Taken {
             seq: Some(receipt.seq),
             outcome: Ok(Collected {
                 complete,
                 resources: snapshot.resources.len() as u64,
                 until: covers.until(),
+                judged: Some(judged),
                 evaluation,
             }),
             ..not_taken(job, Some(target))
@@ -197,9 +213,9 @@ impl Round<'_> {
         if let Some(seq) = self
             .reader
             .newest("scope", Some((job.collector.id(), &job.source, None)))?
-            && let Some(leaf) = self.reader.leaf(seq)?
+            && let Some(leaf) = undamaged(self.reader.leaf(seq))?
             && let Some(blob) = leaf.blobs.iter().find(|blob| blob.role == Role::Scope)
-            && self.reader.payload(&blob.sha256)?.as_ref() == Some(&payload)
+            && undamaged(self.reader.payload(&blob.sha256))?.as_ref() == Some(&payload)
         {
             return Ok(());
         }
@@ -241,6 +257,7 @@ pub async fn dry_run(job: &Job, plan: &Plan, clock: &dyn Clock) -> Vec<Taken> {
                 complete: observed.complete,
                 resources: snapshot.resources.len() as u64,
                 until: observed.now,
+                judged: None,
                 evaluation: plan.evaluate(job.collector.id(), &observed),
             }
         });
@@ -252,13 +269,13 @@ pub async fn dry_run(job: &Job, plan: &Plan, clock: &dyn Clock) -> Vec<Taken> {
     taken
 }
 
-/// Judges a sealed snapshot under its plan, and appends the evaluation.
+/// Judges a sealed snapshot under its plan, and appends the evaluation; returns where that is, and what it says.
 pub async fn judge(
     log: &Appender,
     reader: &Reader,
     snapshot: u64,
     plan: &Plan,
-) -> Result<Evaluation, RoundError> {
+) -> Result<(u64, Evaluation), RoundError> {
     let leaf = reader
         .leaf(snapshot)?
         .ok_or(RoundError::Evidence(snapshot, None))?;
@@ -286,24 +303,39 @@ pub async fn judge(
     };
     let draft =
         Draft::new(Body::Evaluation(body)).with_blob(Role::Findings, "application/json", &findings)?;
-    log.append(draft).await?;
-    Ok(evaluation)
+    let receipt = log.append(draft).await?;
+    Ok((receipt.seq, evaluation))
 }
 
 /// Judges what a crash left unjudged, each snapshot under its own plan; returns how many there were.
+///
+/// One that can't be judged stays so, which every reader shows as unknown, and is no reason to collect nothing more.
 pub async fn judge_unjudged(log: &Appender, reader: &Reader) -> Result<u64, RoundError> {
-    let unjudged = reader.unjudged()?;
-    for &snapshot in &unjudged {
-        let leaf = reader
-            .leaf(snapshot)?
-            .ok_or(RoundError::Evidence(snapshot, None))?;
-        let Some(Body::Snapshot(sealed)) = leaf.body else {
-            return Err(RoundError::Evidence(snapshot, None));
-        };
-        let plan = Plan::sealed(reader, sealed.plan)?;
-        judge(log, reader, snapshot, &plan).await?;
+    let mut judged = 0;
+    for snapshot in reader.unjudged()? {
+        match judge_again(log, reader, snapshot).await {
+            Ok(()) => judged += 1,
+            Err(error) if error.concerns_one_snapshot() => {
+                tracing::warn!(
+                    "snapshot {snapshot} stays unjudged, `evidenced verify` may say more: {error}"
+                );
+            }
+            Err(error) => return Err(error),
+        }
     }
-    Ok(unjudged.len() as u64)
+    Ok(judged)
+}
+
+async fn judge_again(log: &Appender, reader: &Reader, snapshot: u64) -> Result<(), RoundError> {
+    let leaf = reader
+        .leaf(snapshot)?
+        .ok_or(RoundError::Evidence(snapshot, None))?;
+    let Some(Body::Snapshot(sealed)) = leaf.body else {
+        return Err(RoundError::Evidence(snapshot, None));
+    };
+    let plan = Plan::sealed(reader, sealed.plan)?;
+    judge(log, reader, snapshot, &plan).await?;
+    Ok(())
 }
 
 /// The resources of a sealed snapshot, of all its `evidence` blobs.
@@ -334,20 +366,53 @@ async fn collect(job: &Job, target: &Target, run: &Run<'_>) -> Result<Snapshot, 
         None => Ok(snapshot),
         Some(breach) => {
             let what = format!(
-                "{} {} broke its contract: {breach}",
+                "{} {} broke its contract: {}",
                 job.collector.id(),
-                job.collector.version()
+                job.collector.version(),
+                without_id(&breach)
             );
+            tracing::warn!("{} of {}: {breach}", job.collector.id(), job.source);
             Err(CollectError::new(FailureClass::Internal, what))
         }
     }
 }
 
+/// A breach without the resource's id, which may be a person's name and so has no place in a leaf.
+fn without_id(breach: &str) -> String {
+    let parts = breach
+        .split_once(" \"")
+        .and_then(|(kind, rest)| Some((kind, rest.rsplit_once("\": ")?.1)));
+    parts.map_or_else(|| breach.to_owned(), |(kind, what)| format!("{kind}: {what}"))
+}
+
+/// Earlier evidence that is damaged is for `verify` to report; here it only means that there is none to compare with.
+fn undamaged<T>(read: Result<Option<T>, StoreError>) -> Result<Option<T>, StoreError> {
+    match read {
+        Err(error) if error.is_damage() => Ok(None),
+        read => read,
+    }
+}
+
 async fn within_deadline<T>(work: impl Future<Output = Result<T, CollectError>>) -> Result<T, CollectError> {
-    tokio::time::timeout(DEADLINE, work).await.unwrap_or_else(|_| {
-        let what = format!("no end after {} seconds", DEADLINE.as_secs());
-        Err(CollectError::new(FailureClass::Timeout, what))
+    tokio::time::timeout(DEADLINE, unpanicked(work))
+        .await
+        .unwrap_or_else(|_| {
+            let what = format!("no end after {} seconds", DEADLINE.as_secs());
+            Err(CollectError::new(FailureClass::Timeout, what))
+        })
+}
+
+/// A collector that panics has failed like any other: silence is never compliance.
+async fn unpanicked<T>(work: impl Future<Output = Result<T, CollectError>>) -> Result<T, CollectError> {
+    let mut work = std::pin::pin!(work);
+    std::future::poll_fn(|context| {
+        let polled = std::panic::catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context)));
+        polled.unwrap_or_else(|_| {
+            let what = "the collector panicked: this is a bug in it";
+            Poll::Ready(Err(CollectError::new(FailureClass::Internal, what)))
+        })
     })
+    .await
 }
 
 fn seal(evidence: &Evidence, snapshot: &Snapshot, keep_raw: bool) -> Vec<(Role, String, Vec<u8>)> {

@@ -1,8 +1,11 @@
 //! Where every target stands now: its newest snapshot and what the tests said of it, or why there is none. Reads only.
+//!
+//! A judgement speaks for the present only where it was made by the tests in force, from evidence that is not too old
+//! and not from the future; everything else is unknown.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::control::{ControlResult, Observed, TestResult, control_outcomes};
+use crate::control::{ControlResult, Observed, Outcome, Test, TestId, TestResult, control_outcomes};
 use crate::log::leaf::{Body, FailureLeaf, Role};
 use crate::log::store::{Reader, StoreError};
 use crate::plan::{Plan, PlanError};
@@ -33,8 +36,19 @@ pub struct Observation {
     pub complete: bool,
     /// How many resources.
     pub resources: u64,
-    /// The evaluation's leaf and results; `None` if nothing has judged it yet.
-    pub evaluation: Option<(u64, Vec<TestResult>)>,
+    /// How it was judged; `None` if nothing has judged it yet.
+    pub evaluation: Option<Judgement>,
+}
+
+/// What the tests said of a snapshot.
+#[derive(Debug)]
+pub struct Judgement {
+    /// The evaluation's leaf.
+    pub seq: u64,
+    /// By test.
+    pub results: Vec<TestResult>,
+    /// The tests that are in force in other words than those that judged: what they said no longer counts.
+    pub outdated: Vec<TestId>,
 }
 
 /// The plan in force and where every target in its scope stands.
@@ -46,6 +60,9 @@ pub struct Standing {
     /// By source and collector in the plan's order, then target.
     pub latest: Vec<Latest>,
 }
+
+/// How far the clock that dated a snapshot may be ahead of the reader's.
+const CLOCKS_APART: TimeDelta = TimeDelta::minutes(5);
 
 /// Reads it from the log; `None` where nothing has been planned yet.
 pub fn standing(reader: &Reader) -> Result<Option<Standing>, PlanError> {
@@ -59,10 +76,11 @@ pub fn standing(reader: &Reader) -> Result<Option<Standing>, PlanError> {
             let failed = reader.newest("failure", Some((collector, &source.name, None)))?;
             let targets = targets(reader, collector, &source.name)?;
             if targets.is_empty() {
-                latest.push(latest_of(reader, collector, &source.name, None, failed)?);
+                latest.push(latest_of(reader, &plan, (collector, &source.name, None), failed)?);
             }
             for target in targets {
-                latest.push(latest_of(reader, collector, &source.name, Some(target), failed)?);
+                let scope = (collector.as_str(), source.name.as_str(), Some(target));
+                latest.push(latest_of(reader, &plan, scope, failed)?);
             }
         }
     }
@@ -76,7 +94,11 @@ pub fn standing(reader: &Reader) -> Result<Option<Standing>, PlanError> {
 impl Standing {
     /// The outcome of every control at `now`. A target that nobody has observed is unknown to every test on it.
     pub fn controls(&self, now: DateTime<Utc>) -> Vec<ControlResult> {
-        let results: Vec<_> = self.latest.iter().map(|latest| self.results(latest)).collect();
+        let results: Vec<_> = self
+            .latest
+            .iter()
+            .map(|latest| self.results(latest, now))
+            .collect();
         let observed: Vec<_> = self
             .latest
             .iter()
@@ -92,22 +114,92 @@ impl Standing {
         control_outcomes(&self.plan.lists.rules, &observed, now)
     }
 
-    fn results(&self, latest: &Latest) -> Vec<TestResult> {
-        let judged = latest
+    /// The worst that the tests in force say of a target at `now`.
+    pub fn outcome(&self, latest: &Latest, now: DateTime<Utc>) -> Outcome {
+        let results = self.results(latest, now);
+        Outcome::worst(results.iter().map(|result| result.outcome)).unwrap_or(Outcome::Unknown)
+    }
+
+    /// Why the newest snapshot of a target does not speak for all tests at `now`, for a person.
+    pub fn doubts(&self, latest: &Latest, now: DateTime<Utc>) -> Vec<String> {
+        let Some(snapshot) = &latest.snapshot else {
+            return vec!["never observed".to_owned()];
+        };
+        if is_from_the_future(snapshot, now) {
+            return vec!["its evidence is dated in the future: the clock is wrong, or was".to_owned()];
+        }
+        let Some(judgement) = &snapshot.evaluation else {
+            return vec!["not judged yet: the next `evidenced collect --once` judges it".to_owned()];
+        };
+        let mut doubts = Vec::new();
+        if !snapshot.complete {
+            doubts.push("incomplete: nothing passes that holds for a part only".to_owned());
+        }
+        if !judgement.outdated.is_empty() {
+            doubts.push(format!(
+                "judged before these tests changed: {}; collect again",
+                names(&judgement.outdated)
+            ));
+        }
+        if self.tests(latest).any(|test| is_stale(test, snapshot, now)) {
+            doubts.push("its evidence is older than its tests allow: collect again".to_owned());
+        }
+        doubts
+    }
+
+    /// What each test in force says of a target at `now`.
+    fn results(&self, latest: &Latest, now: DateTime<Utc>) -> Vec<TestResult> {
+        let mut results = self.plan.unobserved(&latest.collector);
+        let Some(snapshot) = latest
             .snapshot
             .as_ref()
-            .and_then(|snapshot| snapshot.evaluation.clone());
-        judged.map_or_else(|| self.plan.unobserved(&latest.collector), |(_, results)| results)
+            .filter(|snapshot| !is_from_the_future(snapshot, now))
+        else {
+            return results;
+        };
+        let Some(judgement) = &snapshot.evaluation else {
+            return results;
+        };
+        let fresh: Vec<&Test> = self
+            .tests(latest)
+            .filter(|test| !is_stale(test, snapshot, now))
+            .collect();
+        for result in &mut results {
+            let judged = judgement.results.iter().find(|judged| judged.test == result.test);
+            if let Some(judged) = judged
+                && fresh.iter().any(|test| test.id == result.test)
+                && !judgement.outdated.contains(&result.test)
+            {
+                result.clone_from(judged);
+            }
+        }
+        results
     }
+
+    /// The tests in force on what a target's collector yields.
+    fn tests(&self, latest: &Latest) -> impl Iterator<Item = &Test> {
+        self.plan.tests(&latest.collector)
+    }
+}
+
+fn names(tests: &[TestId]) -> String {
+    tests.iter().map(TestId::as_str).collect::<Vec<_>>().join(", ")
+}
+
+fn is_from_the_future(snapshot: &Observation, now: DateTime<Utc>) -> bool {
+    snapshot.until > now + CLOCKS_APART
+}
+
+fn is_stale(test: &Test, snapshot: &Observation, now: DateTime<Utc>) -> bool {
+    now.signed_duration_since(snapshot.until) > test.max_age.length()
 }
 
 fn latest_of(
     reader: &Reader,
-    collector: &str,
-    source: &str,
-    target: Option<String>,
+    plan: &Plan,
+    (collector, source, target): (&str, &str, Option<String>),
     discovery_failed: Option<u64>,
-) -> Result<Latest, StoreError> {
+) -> Result<Latest, PlanError> {
     let scope = (collector, source, target.as_deref());
     let seq = if target.is_some() {
         reader.newest("snapshot", Some(scope))?
@@ -115,7 +207,7 @@ fn latest_of(
         None
     };
     let snapshot = match seq {
-        Some(seq) => observation(reader, seq)?,
+        Some(seq) => observation(reader, plan, seq)?,
         None => None,
     };
     let failed = reader
@@ -138,17 +230,12 @@ fn latest_of(
     })
 }
 
-fn observation(reader: &Reader, seq: u64) -> Result<Option<Observation>, StoreError> {
+fn observation(reader: &Reader, plan: &Plan, seq: u64) -> Result<Option<Observation>, PlanError> {
     let Some(Body::Snapshot(snapshot)) = reader.leaf(seq)?.and_then(|leaf| leaf.body) else {
         return Ok(None);
     };
     let evaluation = match reader.evaluation_of(seq)? {
-        Some(at) => reader.leaf(at)?.and_then(|leaf| match leaf.body {
-            Some(Body::Evaluation(body)) => serde_json::from_value(body.results)
-                .ok()
-                .map(|results| (at, results)),
-            _ => None,
-        }),
+        Some(at) => judgement(reader, plan, &snapshot.collector, at)?,
         None => None,
     };
     Ok(Some(Observation {
@@ -157,6 +244,27 @@ fn observation(reader: &Reader, seq: u64) -> Result<Option<Observation>, StoreEr
         complete: snapshot.complete,
         resources: snapshot.resources,
         evaluation,
+    }))
+}
+
+fn judgement(
+    reader: &Reader,
+    plan: &Plan,
+    collector: &str,
+    seq: u64,
+) -> Result<Option<Judgement>, PlanError> {
+    let Some(Body::Evaluation(body)) = reader.leaf(seq)?.and_then(|leaf| leaf.body) else {
+        return Ok(None);
+    };
+    // Results that can't be read are no results, and every test is unknown.
+    let Ok(results) = serde_json::from_value(body.results) else {
+        return Ok(None);
+    };
+    let judged_by = Plan::sealed_lists(reader, body.plan)?;
+    Ok(Some(Judgement {
+        seq,
+        results,
+        outdated: plan.differing_tests(collector, &judged_by),
     }))
 }
 

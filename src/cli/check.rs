@@ -1,15 +1,17 @@
 //! `evidenced check`: try configuration, store, key, clock and every source, and say what to do.
 
 use anyhow::Result;
+use rustix::fs::Access;
 use serde::Serialize;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 
 use evidenced_collector_api::Run;
 
 use super::exit::Exit;
 use super::setup::{self, Setup};
-use super::style::Style;
+use super::style::{self, Style};
 use super::{Common, Format, print_json};
 use crate::clock;
 use crate::log::leaf::format_time;
@@ -18,6 +20,12 @@ use crate::log::store::{Reader, StoreError};
 
 /// Try configuration, store, key, clock and every source, and say what to do
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  evidenced check
+  evidenced check --config new.toml
+
+Nothing is written. Exit codes: 0 all well; 2 something is to be done; 4 the log is not as it was left.")]
 pub(super) struct Arguments {}
 
 #[derive(Serialize)]
@@ -54,7 +62,8 @@ pub(super) fn run(common: &Common, _arguments: &Arguments, out: &mut dyn Write) 
                 } else {
                     style.bad("✗")
                 };
-                writeln!(out, "{mark} {}: {}", line.what, line.detail)?;
+                let (what, detail) = (style::plain(&line.what), style::plain(&line.detail));
+                writeln!(out, "{mark} {what}: {detail}")?;
             }
         }
     }
@@ -63,7 +72,7 @@ pub(super) fn run(common: &Common, _arguments: &Arguments, out: &mut dyn Write) 
     Ok(if damaged {
         Exit::NotIntact
     } else if ill {
-        Exit::NotCollected
+        Exit::Usage
     } else {
         Exit::Well
     })
@@ -88,29 +97,32 @@ fn configuration(setup: &Setup) -> Line {
         || "built in (no file was found)".to_owned(),
         |file| file.display().to_string(),
     );
+    let tests = rules.tests.iter().filter(|test| test.enabled).count();
+    let controls = rules.controls.iter().filter(|control| control.enabled).count();
     let counts = format!(
-        "{} sources, {} tests ({examples} examples hold), {} controls",
-        setup.config.sources.len(),
-        rules.tests.iter().filter(|test| test.enabled).count(),
-        rules.controls.len()
+        "{}, {} ({} hold), {}",
+        style::count(setup.config.sources.len() as u64, "source", "sources"),
+        style::count(tests as u64, "test", "tests"),
+        style::count(examples, "example", "examples"),
+        style::count(controls as u64, "control", "controls")
     );
     line("configuration", Ok(format!("{file}: {counts}")))
 }
 
 fn store(setup: &Setup) -> Vec<Line> {
     let directory = setup.paths.directory();
-    let reader = match Reader::open(&setup.paths) {
+    let opened = setup::reachable(&setup.paths).and_then(|()| Reader::open(&setup.paths));
+    let reader = match opened {
         Ok(reader) => reader,
-        Err(StoreError::Absent(_)) => {
-            return vec![line(
-                "store",
-                Ok(format!(
-                    "{}: none yet, the first collection makes it",
-                    directory.display()
-                )),
-            )];
+        Err(StoreError::Absent(_)) => return vec![line("store", can_be_made(directory))],
+        Err(error) if error.is_damage() => return vec![line("log", Err(not_as_left(&error)))],
+        Err(error) => {
+            let what = format!(
+                "{}; run as the user that owns the store, or name another with --store",
+                chain(&error)
+            );
+            return vec![line("store", Err(what))];
         }
-        Err(error) => return vec![line("log", Err(format!("{error}; run `evidenced verify`")))],
     };
     let mut lines = Vec::new();
     let mode = std::fs::metadata(directory).map(|metadata| metadata.permissions().mode() & 0o777);
@@ -121,6 +133,10 @@ fn store(setup: &Setup) -> Vec<Line> {
                 "{} has mode {mode:o}: run `chmod 700` on it",
                 directory.display()
             )),
+            Ok(_) if !is_writable(directory) => Err(format!(
+                "{} can't be written: run as the user that owns it",
+                directory.display()
+            )),
             Ok(_) => Ok(directory.display().to_string()),
             Err(error) => Err(format!("{}: {error}", directory.display())),
         },
@@ -129,10 +145,11 @@ fn store(setup: &Setup) -> Vec<Line> {
         "log",
         match (start::check_end(&reader), reader.size()) {
             (Ok(()), Ok(size)) => Ok(format!(
-                "{}, {size} leaves; database and guard agree",
-                reader.origin()
+                "{}, {}; database and guard agree",
+                reader.origin(),
+                style::count(size, "leaf", "leaves")
             )),
-            (Err(error), _) | (_, Err(error)) => Err(format!("{error}; run `evidenced verify`")),
+            (Err(error), _) | (_, Err(error)) => Err(not_as_left(&error)),
         },
     ));
     let name = setup.config.name.as_str();
@@ -147,6 +164,36 @@ fn store(setup: &Setup) -> Vec<Line> {
     lines
 }
 
+fn not_as_left(error: &StoreError) -> String {
+    format!("{}; run `evidenced verify`", chain(error))
+}
+
+/// An error with its causes on one line.
+fn chain(error: &StoreError) -> String {
+    let causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// Whether the folder of a store that is not there yet could be made here.
+fn can_be_made(directory: &Path) -> Result<String, String> {
+    let absolute = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
+    let there = absolute.ancestors().find(|folder| folder.exists());
+    match there {
+        Some(folder) if folder.is_dir() && is_writable(folder) => Ok(format!(
+            "{}: none yet, the first collection makes it",
+            directory.display()
+        )),
+        _ => Err(format!(
+            "{} can't be made: run as a user that may, or name another folder with --store",
+            directory.display()
+        )),
+    }
+}
+
+fn is_writable(folder: &Path) -> bool {
+    rustix::fs::access(folder, Access::WRITE_OK | Access::EXEC_OK).is_ok()
+}
+
 fn key(setup: &Setup, reader: &Reader) -> Line {
     let path = setup.paths.key();
     let mode = std::fs::metadata(&path).map(|metadata| metadata.permissions().mode() & 0o777);
@@ -155,7 +202,11 @@ fn key(setup: &Setup, reader: &Reader) -> Line {
             "{} has mode {mode:o}: run `chmod 600` on it",
             path.display()
         )),
-        (_, Err(error)) => Err(error.to_string()),
+        (Err(error), _) => Err(format!(
+            "{}: {error}; without it nothing can be appended",
+            path.display()
+        )),
+        (_, Err(error)) => Err(chain(&error)),
         (_, Ok(key)) => Ok(key.to_string()),
     };
     line("key", result)

@@ -1,16 +1,20 @@
 //! `evidenced checkpoint`: print the signed checkpoint that the log commits to.
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use serde_json::json;
 use std::io::Write;
 
 use super::exit::Exit;
 use super::{Common, Format, print_json, setup};
-use crate::log::checkpoint::Checkpoint;
 use crate::log::start;
 
 /// Print the signed checkpoint that the log commits to
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  evidenced checkpoint > checkpoint.txt
+
+Kept outside the company, a checkpoint shows later that the log was not rewritten since. It is a C2SP tlog-checkpoint.")]
 pub(super) struct Arguments {}
 
 pub(super) fn run(common: &Common, _arguments: &Arguments, out: &mut dyn Write) -> Result<Exit> {
@@ -21,10 +25,7 @@ pub(super) fn run(common: &Common, _arguments: &Arguments, out: &mut dyn Write) 
     match common.format {
         Format::Text => write!(out, "{note}")?,
         Format::Json => {
-            let (text, _) = note
-                .split_once("\n\n")
-                .context("the newest checkpoint is malformed")?;
-            let checkpoint = Checkpoint::parse(text)?;
+            let checkpoint = setup::checkpoint(&note)?;
             let (origin, root) = (checkpoint.origin.as_str(), hex::encode(checkpoint.root));
             print_json(
                 out,

@@ -9,10 +9,9 @@ use std::time::Duration;
 
 use super::exit::{Exit, UsageError};
 use super::setup::{self, Setup};
-use super::style::{self, Style};
-use super::{Common, Format, print_json};
+use super::{Common, Format, print_json, style};
 use crate::clock;
-use crate::control::{ControlResult, Finding, Observed, Outcome, TestResult, control_outcomes};
+use crate::control::{ControlResult, Observed, Outcome, TestResult, control_outcomes};
 use crate::log::append::Appender;
 use crate::log::leaf::{By, Trigger};
 use crate::log::store::Reader;
@@ -20,11 +19,20 @@ use crate::registry::Job;
 use crate::round::{self, Round, Taken};
 use crate::standing;
 
-/// Findings of one test that are listed; `show` lists all.
-const SHOWN: usize = 10;
+mod text;
+
+pub(super) use text::print_controls;
 
 /// Take snapshots, seal them, and judge them
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  evidenced collect --once --dry-run        what would be collected and how it would be judged
+  evidenced collect --once                  every collector of every source
+  evidenced collect --once host.baseline    one of them
+
+Exit codes: 0 every test passes; 1 one fails or is unknown; 2 usage or configuration; 3 something could not be
+collected; 4 the log is not as it was left.")]
 pub(super) struct Arguments {
     /// Take one snapshot of each target now, and end
     #[arg(long)]
@@ -91,9 +99,9 @@ pub(super) fn run(common: &Common, arguments: &Arguments, out: &mut dyn Write) -
                 controls: shown_controls(&controls),
             },
         )?,
-        Format::Text => print_text(out, &setup, arguments, &taken, &controls)?,
+        Format::Text => text::print_text(out, &setup, arguments, &jobs, &taken, &controls)?,
     }
-    Ok(exit(&taken))
+    Ok(exit(&taken, &controls))
 }
 
 /// The jobs that were named, or all.
@@ -121,7 +129,8 @@ async fn take(setup: &Setup, jobs: &[&Job]) -> Result<(Vec<Taken>, Vec<ControlRe
     let reader = Reader::open(&setup.paths)?;
     let judged = round::judge_unjudged(&log, &reader).await?;
     if judged > 0 {
-        tracing::info!("judged {judged} snapshots that an earlier run had left unjudged");
+        let snapshots = style::count(judged, "snapshot", "snapshots");
+        tracing::info!("judged {snapshots} that an earlier run had left unjudged");
     }
     let plan = setup
         .plan
@@ -198,12 +207,14 @@ fn progress(job: &Job) -> ProgressBar {
     bar
 }
 
-fn exit(taken: &[Taken]) -> Exit {
+/// What was collected decides, and what the controls say: where nothing was found to collect, they are unknown.
+fn exit(taken: &[Taken], controls: &[ControlResult]) -> Exit {
     let results = taken
         .iter()
         .filter_map(|taken| taken.outcome.as_ref().ok())
-        .flat_map(|c| &c.evaluation.results);
-    let worst = Outcome::worst(results.map(|result| result.outcome));
+        .flat_map(|collected| &collected.evaluation.results)
+        .map(|result| result.outcome);
+    let worst = Outcome::worst(results.chain(controls.iter().map(|control| control.outcome)));
     if taken.iter().any(|taken| taken.outcome.is_err()) {
         Exit::NotCollected
     } else if matches!(worst, Some(Outcome::Fail | Outcome::Unknown)) {
@@ -248,148 +259,4 @@ pub(super) fn shown_controls(controls: &[ControlResult]) -> Vec<ShownControl<'_>
             outcome: control.outcome,
         })
         .collect()
-}
-
-fn print_text(
-    out: &mut dyn Write,
-    setup: &Setup,
-    arguments: &Arguments,
-    taken: &[Taken],
-    controls: &[ControlResult],
-) -> Result<()> {
-    let style = Style::of_stdout();
-    for taken in taken {
-        let what = format!(
-            "{}  {}  {}",
-            taken.collector,
-            taken.source,
-            taken.target.as_deref().unwrap_or("(targets unknown)")
-        );
-        let seq = taken
-            .seq
-            .map_or_else(|| "not written".to_owned(), |seq| format!("seq {seq}"));
-        match &taken.outcome {
-            Ok(collected) => {
-                let complete = if collected.complete {
-                    "complete"
-                } else {
-                    "incomplete"
-                };
-                writeln!(
-                    out,
-                    "{} {what}: {} resources, {complete} {}",
-                    style.good("✓"),
-                    collected.resources,
-                    style.faint(&format!("({seq})"))
-                )?;
-            }
-            Err(error) => writeln!(
-                out,
-                "{} {what}: {error} {}",
-                style.bad("✗"),
-                style.faint(&format!("({seq})"))
-            )?,
-        }
-    }
-    writeln!(out)?;
-    print_controls(out, style, controls)?;
-    print_findings(out, style, taken)?;
-    if !arguments.dry_run {
-        writeln!(
-            out,
-            "{}",
-            style.faint(&format!(
-                "Sealed in {}; check it with `evidenced verify`.",
-                setup.paths.directory().display()
-            ))
-        )?;
-    }
-    if setup.config.file.is_none() {
-        writeln!(
-            out,
-            "No configuration was found: this machine was collected by the built-in default.\n\
-             Next: `evidenced init` writes evidenced.toml to fill in, and `evidenced check` tries it."
-        )?;
-    }
-    Ok(())
-}
-
-/// The table of controls.
-pub(super) fn print_controls(out: &mut dyn Write, style: Style, controls: &[ControlResult]) -> Result<()> {
-    if controls.is_empty() {
-        return Ok(());
-    }
-    let mut table = style.table(&["CONTROL", "CRITERIA", "OUTCOME", "TESTS"]);
-    for control in controls {
-        let criteria: Vec<_> = control
-            .criteria
-            .iter()
-            .map(|criterion| criterion.number())
-            .collect();
-        let tests: Vec<_> = control
-            .tests
-            .iter()
-            .map(|standing| standing.test.as_str())
-            .collect();
-        table.add_row([
-            control.control.to_string(),
-            criteria.join(" "),
-            style.outcome(control.outcome),
-            tests.join(" "),
-        ]);
-    }
-    write!(out, "{}", style::lines(&table))?;
-    writeln!(out)?;
-    Ok(())
-}
-
-/// What fails or is unknown, and why, test by test.
-fn print_findings(out: &mut dyn Write, style: Style, taken: &[Taken]) -> Result<()> {
-    for taken in taken {
-        let Ok(collected) = &taken.outcome else { continue };
-        for result in &collected.evaluation.results {
-            if !matches!(result.outcome, Outcome::Fail | Outcome::Unknown) {
-                continue;
-            }
-            writeln!(
-                out,
-                "{} {}",
-                style.outcome(result.outcome),
-                style.strong(result.test.as_str())
-            )?;
-            let findings = collected
-                .evaluation
-                .findings
-                .iter()
-                .filter(|finding| finding.test == result.test);
-            let bad: Vec<&Finding> = findings
-                .filter(|finding| matches!(finding.outcome, Outcome::Fail | Outcome::Unknown))
-                .collect();
-            for finding in bad.iter().take(SHOWN) {
-                let unknown = if finding.outcome == Outcome::Unknown {
-                    "unknown: "
-                } else {
-                    ""
-                };
-                writeln!(out, "  {}  {unknown}{}", finding.resource, finding.reason)?;
-            }
-            if bad.len() > SHOWN {
-                writeln!(
-                    out,
-                    "  … and {} more: `evidenced show` lists all",
-                    bad.len() - SHOWN
-                )?;
-            }
-            if bad.is_empty() {
-                writeln!(
-                    out,
-                    "  the snapshot is incomplete, so that nothing shows that this holds for all"
-                )?;
-            }
-        }
-    }
-    if taken.iter().any(|taken| matches!(&taken.outcome, Ok(c) if c.evaluation.results.iter().any(|r| matches!(r.outcome, Outcome::Fail | Outcome::Unknown)))) {
-        writeln!(out)?;
-    }
-    Ok(())
 }

@@ -10,6 +10,10 @@ use super::exit::Exit;
 
 /// Print completions for a shell
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  evidenced completions bash > /etc/bash_completion.d/evidenced
+  evidenced completions zsh > \"${fpath[1]}/_evidenced\"")]
 pub(super) struct Arguments {
     /// The shell
     shell: Shell,

@@ -9,15 +9,19 @@ use std::io::Write;
 use evidenced_collector_api::Resource;
 
 use super::exit::{Exit, UsageError};
-use super::style::Style;
+use super::style::{self, Style};
 use super::{Common, Format, print_json, setup};
-use crate::log::leaf::{Body, Leaf, Role, SnapshotLeaf};
+use crate::log::leaf::{self, Body, Leaf, Role, SnapshotLeaf};
 use crate::log::store::Reader;
 use crate::plan::Plan;
 use crate::round;
 
 /// What changed between two snapshots
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  evidenced log --kind snapshot    which there are
+  evidenced diff 3 5")]
 pub(super) struct Arguments {
     /// The earlier snapshot's position in the log
     a: u64,
@@ -32,6 +36,10 @@ pub(super) struct Arguments {
 struct Shown {
     a: u64,
     b: u64,
+    /// Whether each is the whole population: what an incomplete one does not hold may be there all the same.
+    complete: [bool; 2],
+    /// Whether each has been judged.
+    judged: [bool; 2],
     appeared: Vec<Name>,
     vanished: Vec<Name>,
     changed: Vec<Change>,
@@ -71,6 +79,13 @@ struct FindingChange {
 }
 
 pub(super) fn run(common: &Common, arguments: &Arguments, out: &mut dyn Write) -> Result<Exit> {
+    let (first, last) = (arguments.a, arguments.b);
+    if first >= last {
+        return Err(UsageError::error(
+            format!("snapshot {first} is not earlier than {last}"),
+            format!("give the earlier one first: `evidenced diff {last} {first}`"),
+        ));
+    }
     let reader = setup::reader(common)?;
     let (a, b) = (snapshot(&reader, arguments.a)?, snapshot(&reader, arguments.b)?);
     let about = |snapshot: &SnapshotLeaf| {
@@ -101,6 +116,11 @@ pub(super) fn run(common: &Common, arguments: &Arguments, out: &mut dyn Write) -
     let shown = Shown {
         a: arguments.a,
         b: arguments.b,
+        complete: [a.1.complete, b.1.complete],
+        judged: [
+            reader.evaluation_of(first)?.is_some(),
+            reader.evaluation_of(last)?.is_some(),
+        ],
         appeared: after
             .keys()
             .filter(|name| !before.contains_key(*name))
@@ -116,13 +136,16 @@ pub(super) fn run(common: &Common, arguments: &Arguments, out: &mut dyn Write) -
     };
     match common.format {
         Format::Json => print_json(out, &shown)?,
-        Format::Text => print_text(out, &shown)?,
+        Format::Text => print_text(out, &shown, arguments.volatile)?,
     }
     Ok(Exit::Well)
 }
 
 fn snapshot(reader: &Reader, seq: u64) -> Result<(Leaf, SnapshotLeaf)> {
-    let leaf = reader.leaf(seq)?;
+    let leaf = match setup::committed_leaf(reader, seq)? {
+        Some(bytes) => Some(leaf::decode(&bytes)?),
+        None => None,
+    };
     match leaf.as_ref().and_then(|leaf| leaf.body.clone()) {
         Some(Body::Snapshot(body)) => Ok((leaf.context("the leaf is gone")?, body)),
         _ => Err(UsageError::error(
@@ -170,6 +193,15 @@ fn changes(
             .chain(old.unknown.keys())
             .chain(new.unknown.keys())
             .collect();
+        if old.name != new.name {
+            changes.push(Change {
+                kind: name.kind.clone(),
+                id: name.id.clone(),
+                attribute: "name".to_owned(),
+                before: Side::Known(old.name.clone().into()),
+                after: Side::Known(new.name.clone().into()),
+            });
+        }
         for attribute in attributes {
             let (before, after) = (side(old, attribute), side(new, attribute));
             if before != after && !volatile.contains(&(name.kind.clone(), attribute.clone())) {
@@ -235,49 +267,64 @@ fn finding_changes(
         .collect()
 }
 
-fn print_text(out: &mut dyn Write, shown: &Shown) -> Result<()> {
+fn print_text(out: &mut dyn Write, shown: &Shown, volatile: bool) -> Result<()> {
     let style = Style::of_stdout();
+    for (seq, complete, judged) in [
+        (shown.a, shown.complete[0], shown.judged[0]),
+        (shown.b, shown.complete[1], shown.judged[1]),
+    ] {
+        if !complete {
+            let what = "is incomplete: what it does not hold may be there all the same";
+            writeln!(out, "{} snapshot {seq} {what}", style.bad("!"))?;
+        }
+        if !judged {
+            writeln!(out, "{} snapshot {seq} is not judged yet", style.bad("!"))?;
+        }
+    }
     if shown.appeared.is_empty()
         && shown.vanished.is_empty()
         && shown.changed.is_empty()
         && shown.findings.is_empty()
     {
+        let aside = if volatile {
+            ""
+        } else {
+            " (but perhaps what changes by itself: --volatile)"
+        };
         writeln!(
             out,
-            "Nothing changed between snapshots {} and {}.",
+            "Nothing changed between snapshots {} and {}{aside}.",
             shown.a, shown.b
         )?;
     }
+    let plain_name = |name: &Name| {
+        let (kind, id) = (style::plain(&name.kind), style::plain(&name.id));
+        format!("{kind} {}", style.strong(&id))
+    };
     for name in &shown.appeared {
-        writeln!(
-            out,
-            "{} {} {}",
-            style.good("+"),
-            name.kind,
-            style.strong(&name.id)
-        )?;
+        writeln!(out, "{} {}", style.good("+"), plain_name(name))?;
     }
     for name in &shown.vanished {
-        writeln!(out, "{} {} {}", style.bad("-"), name.kind, style.strong(&name.id))?;
+        writeln!(out, "{} {}", style.bad("-"), plain_name(name))?;
     }
     for change in &shown.changed {
         writeln!(
             out,
             "~ {} {}: {} {} → {}",
-            change.kind,
-            style.strong(&change.id),
-            change.attribute,
+            style::plain(&change.kind),
+            style.strong(&style::plain(&change.id)),
+            style::plain(&change.attribute),
             words(&change.before),
             words(&change.after)
         )?;
     }
     for finding in &shown.findings {
-        let word = |outcome: &Option<String>| outcome.clone().unwrap_or_else(|| "not judged".to_owned());
+        let word = |outcome: &Option<String>| outcome.clone().unwrap_or_else(|| "none".to_owned());
         writeln!(
             out,
             "! {} on {}: {} → {}",
             style.strong(&finding.test),
-            finding.resource,
+            style::plain(&finding.resource),
             word(&finding.before),
             word(&finding.after)
         )?;
@@ -287,8 +334,8 @@ fn print_text(out: &mut dyn Write, shown: &Shown) -> Result<()> {
 
 fn words(side: &Side) -> String {
     match side {
-        Side::Known(value) => value.to_string(),
-        Side::Unknown(reason) => format!("unknown ({reason})"),
+        Side::Known(value) => style::plain(&value.to_string()),
+        Side::Unknown(reason) => format!("unknown ({})", style::plain(reason)),
         Side::Absent => "absent".to_owned(),
     }
 }

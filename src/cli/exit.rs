@@ -1,6 +1,8 @@
 //! How the process ends, and what a person sees where it ends badly.
 
+use std::ffi::OsStr;
 use std::io::{ErrorKind, IsTerminal as _, Write as _};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -55,8 +57,9 @@ impl UsageError {
     }
 }
 
-/// Prints an error's chain and, last, what to do; returns the exit code it stands for.
-pub fn report(error: &anyhow::Error) -> ExitCode {
+/// Prints an error's chain and, last, what to do; returns the exit code it stands for. That something could not be
+/// collected is only for a verb that `collects` to say.
+pub(super) fn report(error: &anyhow::Error, collects: bool) -> ExitCode {
     // Whoever read our output has stopped reading: nothing went wrong.
     if error.chain().any(|cause| {
         cause
@@ -65,7 +68,10 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
     }) {
         return Exit::Well.into();
     }
-    let (exit, help) = classify(error);
+    let (exit, help) = match classify(error) {
+        (Exit::NotCollected, help) if !collects => (Exit::Usage, help),
+        classified => classified,
+    };
     let mut lines = Vec::new();
     let label = if std::io::stderr().is_terminal() {
         "\u{1b}[1;31merror:\u{1b}[0m"
@@ -87,7 +93,7 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
         last = message;
     }
     if let Some(help) = help {
-        lines.push(format!("  to do: {help}\n"));
+        lines.push(format!("  help: {help}\n"));
     }
     // Where even that can't be written, the exit code remains.
     drop(std::io::stderr().write_all(lines.concat().as_bytes()));
@@ -106,17 +112,15 @@ fn classify(error: &anyhow::Error) -> (Exit, Option<String>) {
             return of_store(store);
         }
     }
-    let collecting = error
+    if error
         .chain()
-        .any(|cause| cause.is::<RoundError>() || cause.is::<AppendError>());
-    (
-        if collecting {
-            Exit::NotCollected
-        } else {
-            Exit::Usage
-        },
-        None,
-    )
+        .any(|cause| cause.is::<RoundError>() || cause.is::<AppendError>() || cause.is::<SealError>())
+    {
+        let help = "what was acknowledged is in the log; run `evidenced check`, then try again";
+        return (Exit::NotCollected, Some(help.to_owned()));
+    }
+    let help = "see that what is named can be read and written";
+    (Exit::Usage, Some(help.to_owned()))
 }
 
 fn store_error<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a StoreError> {
@@ -143,12 +147,20 @@ fn store_error<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a S
     }
 }
 
+const DAMAGED: &str = "run `evidenced verify` for what is wrong; `evidenced recover --reason …` keeps this log as it is and begins a new one";
+
+/// Whether a file is one without which a store is not whole.
+fn is_part(path: &Path) -> bool {
+    let name = path.file_name().and_then(OsStr::to_str);
+    matches!(name, Some("guard" | "key" | "evidence.db"))
+}
+
 fn of_store(error: &StoreError) -> (Exit, Option<String>) {
     let (exit, help) = match error {
-        error if error.is_damage() => (
-            Exit::NotIntact,
-            "run `evidenced verify` for what is wrong; `evidenced recover --reason …` keeps this log as it is and begins a new one",
-        ),
+        error if error.is_damage() => (Exit::NotIntact, DAMAGED),
+        StoreError::Io(path, error) if error.kind() == ErrorKind::NotFound && is_part(path) => {
+            (Exit::NotIntact, DAMAGED)
+        }
         StoreError::Absent(_) => (
             Exit::Usage,
             "run `evidenced init`, or name the folder that holds the evidence with --store",

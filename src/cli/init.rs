@@ -5,7 +5,7 @@ use serde_json::json;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-use super::exit::Exit;
+use super::exit::{Exit, UsageError};
 use super::{Common, Format, print_json, setup};
 use crate::clock;
 use crate::config::{Config, Environment};
@@ -15,6 +15,12 @@ use crate::log::store::{Paths, Reader};
 
 /// Write a commented configuration, and make the store and its key
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  evidenced init
+  evidenced init --config /etc/evidenced/config.toml --store /srv/evidence
+
+What is there already is left as it is.")]
 pub(super) struct Arguments {}
 
 pub(super) fn run(common: &Common, _arguments: &Arguments, out: &mut dyn Write) -> Result<Exit> {
@@ -37,7 +43,17 @@ pub(super) fn run(common: &Common, _arguments: &Arguments, out: &mut dyn Write) 
         };
         format!("{} {state}, but it can't be used", path.display())
     })?;
-    let made = make_store(&checked.paths, &checked.config)?;
+    let made = match make_store(&checked.paths, &checked.config) {
+        Ok(made) => made,
+        Err(error) => {
+            // Nothing is left half done: the next try finds what this one found.
+            if wrote {
+                std::fs::remove_file(&path)
+                    .with_context(|| format!("failed to remove {}", path.display()))?;
+            }
+            return Err(error);
+        }
+    };
     let key = start::verifier_key(&Reader::open(&checked.paths)?)?.to_string();
     let (config, store) = (
         path.display().to_string(),
@@ -58,6 +74,14 @@ pub(super) fn run(common: &Common, _arguments: &Arguments, out: &mut dyn Write) 
     writeln!(out, "configuration  {config}: {}", said(wrote))?;
     writeln!(out, "store          {store}: {}", said(made))?;
     writeln!(out, "verifier key   {key}")?;
+    let elsewhere = checked.config.store_directory(None, &environment)?;
+    if std::path::absolute(&elsewhere).ok() != std::path::absolute(checked.paths.directory()).ok() {
+        writeln!(
+            out,
+            "\n{config} means another store, {}: write directory into its [store], or give --store with every verb.",
+            elsewhere.display()
+        )?;
+    }
     writeln!(
         out,
         "\nGive that key to your auditor now: it tells your log from any other."
@@ -92,7 +116,10 @@ fn write_configuration(path: &Path, store: Option<&Path>) -> Result<bool> {
             Ok(true)
         }
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
-        Err(error) => Err(error).with_context(|| format!("failed to write {}", path.display())),
+        Err(error) => Err(UsageError::error(
+            format!("failed to write {}: {error}", path.display()),
+            "name a file in a folder that is there and can be written with --config",
+        )),
     }
 }
 

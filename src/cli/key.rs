@@ -10,6 +10,11 @@ use crate::log::start;
 
 /// Show the key that verifies this log
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  evidenced key show
+
+It is the public half; the signing key never leaves the store.")]
 pub(super) struct Arguments {
     #[command(subcommand)]
     command: Command,

@@ -1,7 +1,7 @@
 //! `evidenced log`: list what the log holds.
 
 use anyhow::Result;
-use chrono::{DateTime, Days, NaiveDate, Utc};
+use chrono::{DateTime, Datelike as _, Days, NaiveDate, Utc};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use std::io::Write;
@@ -15,6 +15,11 @@ use crate::log::store::{Entry, Filter, Reader};
 
 /// List what the log holds
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  evidenced log
+  evidenced log --kind failure --from 2026-01-01 --to 2026-03-31
+  evidenced log --target web-1 -n 0 --format json")]
 pub(super) struct Arguments {
     /// From this time on: RFC 3339, or a date (UTC)
     #[arg(long, value_name = "TIME")]
@@ -58,9 +63,14 @@ pub(super) fn run(common: &Common, arguments: &Arguments, out: &mut dyn Write) -
         collector: arguments.collector.clone(),
         source: arguments.source.clone(),
         target: arguments.target.clone(),
-        limit: (arguments.limit > 0).then_some(arguments.limit),
+        // One more than is shown tells whether there are more.
+        limit: (arguments.limit > 0).then_some(arguments.limit.saturating_add(1)),
     };
-    let entries = reader.entries(&filter)?;
+    let mut entries = reader.entries(&filter)?;
+    let more = arguments.limit > 0 && entries.len() as u64 > arguments.limit;
+    if more {
+        entries.remove(0);
+    }
     match common.format {
         Format::Json => {
             let mut leaves = Vec::with_capacity(entries.len());
@@ -76,6 +86,12 @@ pub(super) fn run(common: &Common, arguments: &Arguments, out: &mut dyn Write) -
                 },
             )?;
         }
+        Format::Text if entries.is_empty() => writeln!(
+            out,
+            "None of the {} of {} matches.",
+            style::count(reader.size()?, "leaf", "leaves"),
+            reader.origin()
+        )?,
         Format::Text => {
             let style = Style::of_stdout();
             let mut table = style.table(&["SEQ", "TIME", "KIND", "ABOUT", ""]);
@@ -89,12 +105,12 @@ pub(super) fn run(common: &Common, arguments: &Arguments, out: &mut dyn Write) -
                     entry.seq.to_string(),
                     entry.time.clone(),
                     entry.kind.clone(),
-                    about.join(" "),
-                    summary(&reader, entry)?,
+                    style::plain(&about.join(" ")),
+                    style::plain(&summary(&reader, entry)?),
                 ]);
             }
             write!(out, "{}", style::lines(&table))?;
-            if arguments.limit > 0 && entries.len() as u64 == arguments.limit {
+            if more {
                 writeln!(out, "{}", style.faint("These are the newest; `-n 0` lists all."))?;
             }
         }
@@ -110,19 +126,26 @@ fn summary(reader: &Reader, entry: &Entry) -> Result<String> {
         Some(Body::Key(key)) => key.key,
         Some(Body::Plan(plan)) => {
             format!(
-                "evidenced {} by {}: {} sources, {} tests, {} controls",
-                plan.version, plan.os_user, plan.sources, plan.tests, plan.controls
+                "evidenced {} by {}: {}, {}, {}",
+                plan.version,
+                plan.os_user,
+                style::count(plan.sources, "source", "sources"),
+                style::count(plan.tests, "test", "tests"),
+                style::count(plan.controls, "control", "controls")
             )
         }
-        Some(Body::Scope(scope)) => format!("{} targets", scope.count),
+        Some(Body::Scope(scope)) => style::count(scope.count, "target", "targets"),
         Some(Body::Snapshot(snapshot)) => {
             format!(
-                "{} resources{}",
-                snapshot.resources,
+                "{}{}",
+                style::count(snapshot.resources, "resource", "resources"),
                 if snapshot.complete { "" } else { ", incomplete" }
             )
         }
-        Some(Body::Failure(failure)) => failure.message,
+        Some(Body::Failure(failure)) => {
+            let class = serde_json::to_value(failure.class)?;
+            format!("{}: {}", class.as_str().unwrap_or_default(), failure.message)
+        }
         Some(Body::Evaluation(evaluation)) => {
             let results: Vec<TestResult> = serde_json::from_value(evaluation.results).unwrap_or_default();
             let bad = |outcome| results.iter().filter(|result| result.outcome == outcome).count();
@@ -131,13 +154,13 @@ fn summary(reader: &Reader, entry: &Entry) -> Result<String> {
                 bad(crate::control::Outcome::Unknown),
             );
             format!(
-                "of snapshot {}: {} tests, {fail} fail, {unknown} unknown",
+                "of snapshot {}: {}, {fail} fail, {unknown} unknown",
                 evaluation.snapshot,
-                results.len()
+                style::count(results.len() as u64, "test", "tests")
             )
         }
         Some(Body::Recovery(recovery)) => format!("after {}: {}", recovery.directory, recovery.reason),
-        None => String::new(),
+        None => "of a kind that this version does not know".to_owned(),
     })
 }
 
@@ -152,10 +175,12 @@ fn time(text: &str, end: bool) -> Result<String> {
     } else {
         date
     };
+    // Times are compared as text, of four digits for the year.
+    let date = date.filter(|date| (0..=9999).contains(&date.year()));
     date.map(|date| format!("{date}T00:00:00.000Z")).ok_or_else(|| {
         UsageError::error(
             format!("{text:?} is no time"),
-            "write 2026-11-21 or 2026-11-21T14:00:00Z",
+            "write 2026-11-21, which is meant in UTC, or 2026-11-21T14:00:00Z",
         )
     })
 }

@@ -4,6 +4,7 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::io::Write;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 mod backup;
 mod check;
@@ -22,7 +23,7 @@ mod status;
 mod style;
 mod verify;
 
-pub use exit::{Exit, report};
+pub use exit::Exit;
 
 /// Continuous, tamper-evident proof that SOC 2 controls operated.
 #[derive(Debug, Parser)]
@@ -40,7 +41,7 @@ pub struct Cli {
     #[command(flatten)]
     common: Common,
     /// Say more on standard error: once for what is done, twice for how
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    #[arg(short, long, global = true, display_order = 103, action = clap::ArgAction::Count)]
     pub verbose: u8,
     #[command(subcommand)]
     command: Command,
@@ -50,13 +51,21 @@ pub struct Cli {
 #[derive(Clone, Debug, Args)]
 struct Common {
     /// The configuration [default: `$EVIDENCED_CONFIG`, ./evidenced.toml, /etc/evidenced/config.toml, built in]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, display_order = 100, value_name = "FILE")]
     config: Option<PathBuf>,
     /// The folder that holds the evidence [default: the configuration's, else the system's state folder]
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, display_order = 101, value_name = "DIR")]
     store: Option<PathBuf>,
     /// Text for people, or JSON for programs
-    #[arg(long, global = true, value_enum, default_value_t = Format::Text, hide_possible_values = true, value_name = "text|json")]
+    #[arg(
+        long,
+        global = true,
+        display_order = 102,
+        value_enum,
+        default_value_t = Format::Text,
+        hide_possible_values = true,
+        value_name = "text|json"
+    )]
     format: Format,
 }
 
@@ -90,9 +99,11 @@ For the auditor:
   verify        Check that a log is whole and unchanged
   checkpoint    Print the signed checkpoint that the log commits to
 
+`evidenced VERB --help` tells more, with examples.
+
 ";
 
-const AFTER: &str = "\n\n\
+const AFTER: &str = "\
 Exit codes, the first that applies: 4 a log does not verify; 2 usage or configuration;
 3 something could not be collected; 1 a test fails or is unknown (3 and 1: only collect
 and status); 0 all well.";
@@ -112,6 +123,14 @@ enum Command {
     Backup(backup::Arguments),
     Recover(recover::Arguments),
     Completions(completions::Arguments),
+}
+
+impl Cli {
+    /// Prints an error and what to do; returns the exit code it stands for.
+    pub fn report(&self, error: &anyhow::Error) -> ExitCode {
+        let collects = matches!(self.command, Command::Collect(_) | Command::Status(_));
+        exit::report(error, collects)
+    }
 }
 
 /// Runs what was asked for, printing to `out`.
@@ -177,6 +196,12 @@ mod tests {
             assert!(
                 verb.get_about().is_some(),
                 "{} says nothing of itself",
+                verb.get_name()
+            );
+            let examples = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(
+                examples.contains(&format!("  evidenced {}", verb.get_name())),
+                "{} gives no example",
                 verb.get_name()
             );
         }

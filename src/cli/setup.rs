@@ -1,15 +1,18 @@
 //! What most verbs begin with: configuration, rules, store.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use sha2::{Digest as _, Sha256};
+use std::io::{ErrorKind, Read as _};
 use std::path::Path;
 
 use super::Common;
 use super::exit::UsageError;
 use crate::config::{Config, ConfigError, Environment, Problem};
-use crate::control::Rules;
+use crate::control::{ExampleFailure, Rules};
+use crate::log::checkpoint::Checkpoint;
 use crate::log::leaf::By;
-use crate::log::store::{Paths, Reader};
+use crate::log::store::{Paths, Reader, StoreError};
+use crate::log::tree;
 use crate::plan::{Maker, Plan};
 use crate::registry::{self, Job};
 
@@ -35,20 +38,8 @@ pub(super) fn setup(common: &Common) -> Result<Setup> {
             .join("; ");
         UsageError::error(what, "mend the tests named")
     })?;
-    let failures = plan.self_test().failures;
-    if let Some(failure) = failures.first() {
-        let what = format!(
-            "example {} of test {} gives {} where it states {}: {}",
-            failure.example,
-            failure.test,
-            failure.outcome.as_str(),
-            failure.expected.as_str(),
-            failure.reason
-        );
-        return Err(UsageError::error(
-            what,
-            "mend the test or its example: a test that its own examples refute judges nothing",
-        ));
+    if let Some(failure) = plan.self_test().failures.first() {
+        return Err(refuted(&config, failure).into());
     }
     let paths = Paths::new(config.store_directory(common.store.as_deref(), &environment)?);
     Ok(Setup {
@@ -57,6 +48,30 @@ pub(super) fn setup(common: &Common) -> Result<Setup> {
         plan,
         paths,
     })
+}
+
+/// A test that its own example refutes, where a control file names it.
+fn refuted(config: &Config, failure: &ExampleFailure) -> Problem {
+    let mut what = format!(
+        "example {} of test {} gives {} where it states {}",
+        failure.example,
+        failure.test,
+        failure.outcome.as_str(),
+        failure.expected.as_str(),
+    );
+    if !failure.reason.is_empty() {
+        what = format!("{what}: {}", failure.reason);
+    }
+    let problem = Problem::new(what)
+        .help("mend the test or its example: a test that its own examples refute judges nothing");
+    let id = format!("\"{}\"", failure.test);
+    for path in config.control_files.iter().rev().map(toml::Spanned::get_ref) {
+        let text = read(path).unwrap_or_default();
+        if let Some(at) = text.find(&id) {
+            return problem.at(Some(path), &text, &(at..at + id.len()));
+        }
+    }
+    problem
 }
 
 /// The store that is meant, for verbs that only read it: its configuration need not be complete.
@@ -71,7 +86,42 @@ pub(super) fn store(common: &Common) -> Result<Paths> {
 
 /// Opens the store that is meant, to read it.
 pub(super) fn reader(common: &Common) -> Result<Reader> {
-    Ok(Reader::open(&store(common)?)?)
+    let paths = store(common)?;
+    reachable(&paths)?;
+    Ok(Reader::open(&paths)?)
+}
+
+/// A store that this user may not look at is not one that is not there.
+pub(super) fn reachable(paths: &Paths) -> Result<(), StoreError> {
+    match std::fs::metadata(paths.database()) {
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            Err(StoreError::Io(paths.directory().to_owned(), error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The bytes of a leaf, which must be the ones that the log's newest checkpoint commits to.
+pub(super) fn committed_leaf(reader: &Reader, seq: u64) -> Result<Option<Vec<u8>>> {
+    let Some(bytes) = reader.leaf_bytes(seq)? else {
+        return Ok(None);
+    };
+    let checkpoint = checkpoint(&reader.checkpoint()?)?;
+    let proof = reader.inclusion_proof(seq, checkpoint.size)?.unwrap_or_default();
+    let hash = tree::hash_leaf(&bytes);
+    if !tree::verify_inclusion(&hash, seq, checkpoint.size, &proof, &checkpoint.root) {
+        let what = format!("leaf {seq} is not the one that the log's checkpoint commits to");
+        return Err(StoreError::Damaged(what).into());
+    }
+    Ok(Some(bytes))
+}
+
+/// What a signed note says.
+pub(super) fn checkpoint(note: &str) -> Result<Checkpoint> {
+    let (text, _) = note
+        .split_once("\n\n")
+        .context("the newest checkpoint is malformed")?;
+    Ok(Checkpoint::parse(text)?)
 }
 
 /// The shipped rules with the company's.
@@ -87,7 +137,12 @@ pub(super) fn rules(config: &Config) -> Result<Rules, ConfigError> {
     let mut rules = Rules::shipped().map_err(shipped)?;
     for file in &config.control_files {
         let path = file.get_ref();
-        let text = std::fs::read_to_string(path).map_err(|error| {
+        let text = read(path).map_err(|error| {
+            if error.kind() == ErrorKind::InvalidData {
+                return Problem::new("not UTF-8")
+                    .help("save the file as UTF-8; if it is no text at all, check the path")
+                    .in_file(path);
+            }
             let what = format!("the control file {} can't be read: {error}", path.display());
             config
                 .problem(&file.span(), what)
@@ -98,6 +153,18 @@ pub(super) fn rules(config: &Config) -> Result<Rules, ConfigError> {
             .map_err(|problems| located(path, &text, problems))?;
     }
     Ok(rules)
+}
+
+/// Far above any file by hand; one that is longer is not read to its end, since it may have none.
+const CONTROL_FILE_LIMIT: u64 = 4 << 20;
+
+fn read(path: &Path) -> std::io::Result<String> {
+    let mut text = String::new();
+    let file = std::fs::File::open(path)?;
+    if file.take(CONTROL_FILE_LIMIT + 1).read_to_string(&mut text)? as u64 > CONTROL_FILE_LIMIT {
+        return Err(std::io::Error::other("over 4 MiB, which no control file is"));
+    }
+    Ok(text)
 }
 
 fn located(path: &Path, text: &str, problems: Vec<crate::control::Problem>) -> ConfigError {

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use chrono::{DateTime, TimeDelta, Utc};
+use comfy_table::Cell;
 use serde::Serialize;
 use std::io::Write;
 
@@ -14,10 +15,16 @@ use crate::control::{ControlResult, Outcome};
 use crate::log::leaf::format_time;
 use crate::log::start;
 use crate::log::store::Reader;
-use crate::standing::{self, Latest};
+use crate::standing::{self, Latest, Standing};
 
 /// Where every target and control stands now
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  evidenced status
+  evidenced status --format json
+
+Evidence older than a test allows (max_age) no longer passes it. Exit codes as of collect.")]
 pub(super) struct Arguments {}
 
 #[derive(Serialize)]
@@ -39,6 +46,8 @@ struct ShownTarget<'a> {
     complete: bool,
     resources: u64,
     outcome: Outcome,
+    /// Why the newest snapshot does not speak for every test now.
+    doubts: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<ShownFailure>,
 }
@@ -54,11 +63,10 @@ pub(super) fn run(common: &Common, _arguments: &Arguments, out: &mut dyn Write) 
     let reader = setup::reader(common)?;
     start::check_end(&reader)?;
     let now = clock::system().now();
-    let standing = standing::standing(&reader)?;
-    let (latest, controls) = match &standing {
-        Some(standing) => (standing.latest.as_slice(), standing.controls(now)),
-        None => (&[][..], Vec::new()),
+    let Some(standing) = standing::standing(&reader)? else {
+        return nothing_yet(common, out, &reader);
     };
+    let controls = standing.controls(now);
     match common.format {
         Format::Json => print_json(
             out,
@@ -66,44 +74,59 @@ pub(super) fn run(common: &Common, _arguments: &Arguments, out: &mut dyn Write) 
                 origin: reader.origin().to_string(),
                 store: reader.paths().directory().display().to_string(),
                 size: reader.size()?,
-                targets: latest.iter().map(shown).collect(),
+                targets: standing
+                    .latest
+                    .iter()
+                    .map(|latest| shown(&standing, latest, now))
+                    .collect(),
                 controls: shown_controls(&controls),
             },
         )?,
-        Format::Text => print_text(out, &reader, latest, &controls, now)?,
+        Format::Text => print_text(out, &reader, &standing, &controls, now)?,
     }
-    Ok(exit(latest, &controls))
+    Ok(exit(&standing, &controls, now))
 }
 
-fn exit(latest: &[Latest], controls: &[ControlResult]) -> Exit {
-    let outcomes = latest
+/// Nobody has looked yet: that is unknown, not well.
+fn nothing_yet(common: &Common, out: &mut dyn Write, reader: &Reader) -> Result<Exit> {
+    match common.format {
+        Format::Json => print_json(
+            out,
+            &Shown {
+                origin: reader.origin().to_string(),
+                store: reader.paths().directory().display().to_string(),
+                size: reader.size()?,
+                targets: Vec::new(),
+                controls: Vec::new(),
+            },
+        )?,
+        Format::Text => {
+            print_head(out, reader)?;
+            writeln!(
+                out,
+                "Nothing has been collected yet: run `evidenced collect --once`."
+            )?;
+        }
+    }
+    Ok(Exit::TestFails)
+}
+
+fn exit(standing: &Standing, controls: &[ControlResult], now: DateTime<Utc>) -> Exit {
+    let mut outcomes = standing
+        .latest
         .iter()
-        .map(outcome)
+        .map(|latest| standing.outcome(latest, now))
         .chain(controls.iter().map(|control| control.outcome));
-    if latest.iter().any(|latest| latest.failure.is_some()) {
+    if standing.latest.iter().any(|latest| latest.failure.is_some()) {
         Exit::NotCollected
-    } else if outcomes
-        .into_iter()
-        .any(|outcome| matches!(outcome, Outcome::Fail | Outcome::Unknown))
-    {
+    } else if outcomes.any(|outcome| matches!(outcome, Outcome::Fail | Outcome::Unknown)) {
         Exit::TestFails
     } else {
         Exit::Well
     }
 }
 
-/// The worst that the tests said of a target; unknown where nothing was observed or judged.
-fn outcome(latest: &Latest) -> Outcome {
-    let results = latest
-        .snapshot
-        .as_ref()
-        .and_then(|snapshot| snapshot.evaluation.as_ref());
-    results
-        .and_then(|(_, results)| Outcome::worst(results.iter().map(|result| result.outcome)))
-        .unwrap_or(Outcome::Unknown)
-}
-
-fn shown(latest: &Latest) -> ShownTarget<'_> {
+fn shown<'a>(standing: &Standing, latest: &'a Latest, now: DateTime<Utc>) -> ShownTarget<'a> {
     let snapshot = latest.snapshot.as_ref();
     ShownTarget {
         collector: &latest.collector,
@@ -113,7 +136,8 @@ fn shown(latest: &Latest) -> ShownTarget<'_> {
         time: snapshot.map(|snapshot| format_time(snapshot.until)),
         complete: snapshot.is_some_and(|snapshot| snapshot.complete),
         resources: snapshot.map_or(0, |snapshot| snapshot.resources),
-        outcome: outcome(latest),
+        outcome: standing.outcome(latest, now),
+        doubts: standing.doubts(latest, now),
         failure: latest.failure.as_ref().map(|(seq, time, failure)| ShownFailure {
             seq: *seq,
             time: format_time(*time),
@@ -122,29 +146,26 @@ fn shown(latest: &Latest) -> ShownTarget<'_> {
     }
 }
 
+fn print_head(out: &mut dyn Write, reader: &Reader) -> Result<()> {
+    writeln!(
+        out,
+        "{}: {} in {}\n",
+        Style::of_stdout().strong(reader.origin().as_str()),
+        style::count(reader.size()?, "leaf", "leaves"),
+        reader.paths().directory().display()
+    )?;
+    Ok(())
+}
+
 fn print_text(
     out: &mut dyn Write,
     reader: &Reader,
-    latest: &[Latest],
+    standing: &Standing,
     controls: &[ControlResult],
     now: DateTime<Utc>,
 ) -> Result<()> {
     let style = Style::of_stdout();
-    let size = reader.size()?;
-    writeln!(
-        out,
-        "{} {} leaves in {}\n",
-        style.strong(reader.origin().as_str()),
-        size,
-        reader.paths().directory().display()
-    )?;
-    if latest.is_empty() {
-        writeln!(
-            out,
-            "Nothing has been collected yet: run `evidenced collect --once`."
-        )?;
-        return Ok(());
-    }
+    print_head(out, reader)?;
     let mut table = style.table(&[
         "COLLECTOR",
         "SOURCE",
@@ -153,45 +174,80 @@ fn print_text(
         "RESOURCES",
         "OUTCOME",
     ]);
-    for latest in latest {
+    for latest in &standing.latest {
         let (age, resources) = match &latest.snapshot {
             Some(snapshot) => (
-                format!("{} (seq {})", ago(now, snapshot.until), snapshot.seq),
+                Cell::new(format!("{} (seq {})", ago(now, snapshot.until), snapshot.seq)),
                 format!(
                     "{}{}",
                     snapshot.resources,
                     if snapshot.complete { "" } else { ", incomplete" }
                 ),
             ),
-            None => (style.bad("never"), "-".to_owned()),
+            None => (style.bad_cell("never"), "-".to_owned()),
         };
-        let target = latest.target.as_deref().unwrap_or("(unknown)").to_owned();
         table.add_row([
-            latest.collector.clone(),
-            latest.source.clone(),
-            target,
+            Cell::new(&latest.collector),
+            Cell::new(&latest.source),
+            Cell::new(name(latest)),
             age,
-            resources,
-            style.outcome(outcome(latest)),
+            Cell::new(resources),
+            style.outcome_cell(standing.outcome(latest, now)),
         ]);
     }
     write!(out, "{}", style::lines(&table))?;
     writeln!(out)?;
-    for latest in latest {
+    print_remarks(out, style, standing, now)?;
+    print_controls(out, style, controls)
+}
+
+/// What a reader of the table must know of each target: why its newest evidence does not speak, what failed since,
+/// and where the findings are.
+fn print_remarks(out: &mut dyn Write, style: Style, standing: &Standing, now: DateTime<Utc>) -> Result<()> {
+    let mut any = false;
+    for latest in &standing.latest {
+        let about = format!("{}  {}  {}", latest.collector, latest.source, name(latest));
+        for doubt in standing.doubts(latest, now) {
+            writeln!(out, "{} {about}: {}", style.bad("!"), style::plain(&doubt))?;
+            any = true;
+        }
         if let Some((seq, time, failure)) = &latest.failure {
             writeln!(
                 out,
-                "{} {} of {} failed {}: {} {}\n",
+                "{} {about}: failed {}: {} {}",
                 style.bad("✗"),
-                latest.collector,
-                latest.source,
                 ago(now, *time),
-                failure.message,
+                style::plain(&failure.message),
                 style.faint(&format!("(seq {seq})"))
             )?;
+            any = true;
+        }
+        let judged = latest
+            .snapshot
+            .as_ref()
+            .and_then(|snapshot| snapshot.evaluation.as_ref());
+        if let Some(judged) = judged
+            && matches!(standing.outcome(latest, now), Outcome::Fail | Outcome::Unknown)
+        {
+            writeln!(
+                out,
+                "  {about}: `evidenced show {}` lists every finding",
+                judged.seq
+            )?;
+            any = true;
         }
     }
-    print_controls(out, style, controls)
+    if any {
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
+fn name(latest: &Latest) -> String {
+    latest
+        .target
+        .as_deref()
+        .map_or_else(|| "(targets unknown)".to_owned(), style::plain)
 }
 
 /// How long ago, in the largest unit that fits.
@@ -206,7 +262,10 @@ fn ago(now: DateTime<Utc>, then: DateTime<Utc>) -> String {
         minutes @ 120..2880 => (minutes / 60, "hour"),
         minutes => (minutes / 1440, "day"),
     };
-    format!("{count} {unit}{} ago", if count == 1 { "" } else { "s" })
+    format!(
+        "{} ago",
+        style::count(count.unsigned_abs(), unit, &format!("{unit}s"))
+    )
 }
 
 #[cfg(test)]

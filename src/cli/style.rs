@@ -1,6 +1,6 @@
 //! How text looks: colour and width where standard output is a terminal, plain text otherwise.
 
-use comfy_table::{Cell, ContentArrangement, Table, presets};
+use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
 use std::io::IsTerminal as _;
 
 use crate::control::Outcome;
@@ -30,6 +30,32 @@ impl Style {
             Outcome::NotApplicable => "2",
         };
         self.paint(code, words(outcome))
+    }
+
+    /// An outcome in its colour, in a table: there a colour must not count as width.
+    pub(super) fn outcome_cell(self, outcome: Outcome) -> Cell {
+        let (colour, attribute) = match outcome {
+            Outcome::Fail => (Some(Color::Red), Some(Attribute::Bold)),
+            Outcome::Unknown => (Some(Color::Yellow), Some(Attribute::Bold)),
+            Outcome::Excepted => (Some(Color::Cyan), None),
+            Outcome::Pass => (Some(Color::Green), None),
+            Outcome::NotApplicable => (None, Some(Attribute::Dim)),
+        };
+        self.cell(words(outcome), colour, attribute)
+    }
+
+    /// Text that says that something is wrong, in a table.
+    pub(super) fn bad_cell(self, text: &str) -> Cell {
+        self.cell(text, Some(Color::Red), Some(Attribute::Bold))
+    }
+
+    fn cell(self, text: &str, colour: Option<Color>, attribute: Option<Attribute>) -> Cell {
+        let mut cell = Cell::new(text);
+        if self.colour {
+            cell = colour.into_iter().fold(cell, Cell::fg);
+            cell = attribute.into_iter().fold(cell, Cell::add_attribute);
+        }
+        cell
     }
 
     /// Text to be noticed.
@@ -69,13 +95,34 @@ impl Style {
         if !std::io::stdout().is_terminal() {
             table.set_content_arrangement(ContentArrangement::Disabled);
         }
-        table.set_header(head.iter().map(|title| Cell::new(self.faint(title))));
+        table.set_header(
+            head.iter()
+                .map(|title| self.cell(title, None, Some(Attribute::Dim))),
+        );
         // Columns stand two blanks apart, and the first at the left edge.
         for column in table.column_iter_mut() {
             column.set_padding((0, 2));
         }
         table
     }
+}
+
+/// Text from a source, with what would steer the terminal or turn the reading direction made visible: nobody who
+/// names a resource may write over what is said of it.
+pub(super) fn plain(text: &str) -> String {
+    let steers = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if steers(c) {
+            shown.extend(c.escape_unicode());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
 }
 
 /// A number with its noun: `1 leaf`, `2 leaves`.
@@ -101,4 +148,22 @@ pub(super) fn lines(table: &Table) -> String {
         .lines()
         .flat_map(|line| [line.trim_end().to_owned(), "\n".to_owned()])
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_can_not_write_over_what_is_said_of_it() {
+        assert_eq!(plain("fail\u{1b}[2K\rpass"), "fail\\u{1b}[2K\\u{d}pass");
+        assert_eq!(plain("a\u{202e}b\nc"), "a\\u{202e}b\\u{a}c");
+        assert_eq!(plain("/srv/données"), "/srv/données");
+    }
+
+    #[test]
+    fn one_is_singular() {
+        assert_eq!(count(1, "leaf", "leaves"), "1 leaf");
+        assert_eq!(count(0, "leaf", "leaves"), "0 leaves");
+    }
 }

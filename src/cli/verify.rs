@@ -7,16 +7,22 @@ use std::io::{IsTerminal as _, Write};
 use std::path::PathBuf;
 
 use super::exit::{Exit, UsageError};
-use super::style::Style;
+use super::style::{self, Style};
 use super::{Common, Format, print_json, setup};
 use crate::log::checkpoint::VerifierKey;
 use crate::log::leaf::{Body, Recovery};
 use crate::log::store::{Filter, Paths, Reader};
-use crate::log::verify::Report;
+use crate::log::verify::{Problem, Report};
 use crate::log::verify_store::verify_store;
 
 /// Check that a log is whole and unchanged
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  evidenced verify
+  evidenced verify /mnt/copies/2026-11-21 --key \"acme/1a2b3c4d+5e6f7081+AQ…\"
+
+Without --key, that the log is consistent can be told, but not whose it is. Exit codes: 0 intact; 4 not.")]
 pub(super) struct Arguments {
     /// The store to verify [default: as for every verb]
     #[arg(value_name = "STORE")]
@@ -40,7 +46,7 @@ struct Earlier {
     directory: String,
     #[serde(flatten)]
     report: Report,
-    /// Whether a recovery leaf of a later log names it and its problems as they are.
+    /// Whether a recovery leaf of a later log names it with its head and its problems as they are.
     recorded: bool,
 }
 
@@ -60,9 +66,17 @@ pub(super) fn run(common: &Common, arguments: &Arguments, out: &mut dyn Write) -
         Some(directory) => Paths::new(directory.clone()),
         None => setup::store(common)?,
     };
-    let report = verify_one(&paths, key.as_ref())?;
-    let earlier = earlier(&paths)?;
-    let intact = report.intact && earlier.iter().all(|log| log.report.intact || log.recorded);
+    setup::reachable(&paths)?;
+    let mut report = verify_one(&paths, key.as_ref())?;
+    let earlier = earlier(&paths, key.as_ref())?;
+    for log in earlier.iter().filter(|log| !log.recorded) {
+        report.intact = false;
+        report.problems.push(Problem {
+            seq: None,
+            kind: "earlier",
+            detail: format!("{} is not as a later log recorded it", log.directory),
+        });
+    }
     match common.format {
         Format::Json => print_json(
             out,
@@ -74,11 +88,15 @@ pub(super) fn run(common: &Common, arguments: &Arguments, out: &mut dyn Write) -
         Format::Text => {
             print_text(out, &report)?;
             for log in &earlier {
-                print_earlier(out, log)?;
+                print_earlier(out, log, key.as_ref())?;
             }
         }
     }
-    Ok(if intact { Exit::Well } else { Exit::NotIntact })
+    Ok(if report.intact {
+        Exit::Well
+    } else {
+        Exit::NotIntact
+    })
 }
 
 fn verify_one(paths: &Paths, key: Option<&VerifierKey>) -> Result<Report> {
@@ -97,8 +115,9 @@ fn verify_one(paths: &Paths, key: Option<&VerifierKey>) -> Result<Report> {
     Ok(report?)
 }
 
-/// Logs that were put away. What was wrong with them then stands in a later log, and is no news.
-fn earlier(paths: &Paths) -> Result<Vec<Earlier>> {
+/// Logs that were put away. What was wrong with them then stands in a later log, and is no news; that one is gone, or
+/// is another than it was then, is.
+fn earlier(paths: &Paths, key: Option<&VerifierKey>) -> Result<Vec<Earlier>> {
     let stores = paths.earlier();
     let mut recoveries = Vec::new();
     for store in stores.iter().chain([paths]) {
@@ -110,29 +129,69 @@ fn earlier(paths: &Paths) -> Result<Vec<Earlier>> {
     }
     let mut earlier = Vec::with_capacity(stores.len());
     for store in stores {
-        let report = verify_one(&store, None)?;
+        let key = key.filter(|key| Reader::open(&store).is_ok_and(|log| log.origin() == key.origin()));
+        let report = verify_one(&store, key)?;
         let directory = store
             .directory()
             .strip_prefix(paths.directory())
             .unwrap_or(store.directory())
             .display()
             .to_string();
-        let problems: Vec<String> = report
-            .problems
-            .iter()
-            .take(Recovery::LISTED)
-            .map(ToString::to_string)
-            .collect();
         let recorded = recoveries
             .iter()
-            .any(|recovery| recovery.directory == directory && recovery.problems == problems);
+            .any(|recovery| recovery.directory == directory && is_as_recorded(&report, recovery));
         earlier.push(Earlier {
             directory,
             report,
             recorded,
         });
     }
+    // An earlier log's own predecessors lie beside it, not below.
+    let beside = paths.directory().join("../../..");
+    for recovery in recoveries {
+        let known = earlier.iter().any(|log| log.directory == recovery.directory);
+        if !known && !beside.join(&recovery.directory).exists() {
+            earlier.push(missing(&recovery));
+        }
+    }
     Ok(earlier)
+}
+
+fn is_as_recorded(report: &Report, recovery: &Recovery) -> bool {
+    let problems: Vec<String> = report
+        .problems
+        .iter()
+        .take(Recovery::LISTED)
+        .map(ToString::to_string)
+        .collect();
+    let same_head = recovery
+        .database
+        .as_ref()
+        .is_none_or(|head| head.size == report.size && head.root == report.root);
+    let same_problems = report.intact || recovery.problems == problems;
+    same_head && same_problems
+}
+
+fn missing(recovery: &Recovery) -> Earlier {
+    let head = recovery.database.as_ref().or(recovery.guard.as_ref());
+    Earlier {
+        directory: recovery.directory.clone(),
+        report: Report {
+            intact: false,
+            origin: recovery.origin.clone().unwrap_or_default(),
+            size: head.map_or(0, |head| head.size),
+            root: head.map_or_else(String::new, |head| head.root.clone()),
+            head: String::new(),
+            key: String::new(),
+            pinned: false,
+            problems: vec![Problem {
+                seq: None,
+                kind: "database",
+                detail: "the log is missing".to_owned(),
+            }],
+        },
+        recorded: false,
+    }
 }
 
 fn recoveries_in(reader: &Reader) -> Vec<Recovery> {
@@ -162,10 +221,10 @@ fn print_text(out: &mut dyn Write, report: &Report) -> Result<()> {
         };
         writeln!(
             out,
-            "{} {}: {} leaves, {verdict}",
+            "{} {}: {}, {verdict}",
             style.good("✓"),
             style.strong(&report.origin),
-            report.size
+            style::count(report.size, "leaf", "leaves")
         )?;
         writeln!(
             out,
@@ -189,37 +248,42 @@ fn print_text(out: &mut dyn Write, report: &Report) -> Result<()> {
     };
     writeln!(
         out,
-        "{} {}: NOT INTACT, {} problems",
+        "{} {}: NOT INTACT, {}",
         style.bad("✗"),
         style.strong(name),
-        report.problems.len()
+        problems(report)
     )?;
     for problem in &report.problems {
-        writeln!(out, "  {problem}")?;
+        writeln!(out, "  {}", style::plain(&problem.to_string()))?;
     }
     Ok(())
 }
 
-fn print_earlier(out: &mut dyn Write, log: &Earlier) -> Result<()> {
+fn problems(report: &Report) -> String {
+    style::count(report.problems.len() as u64, "problem", "problems")
+}
+
+fn print_earlier(out: &mut dyn Write, log: &Earlier, key: Option<&VerifierKey>) -> Result<()> {
     let style = Style::of_stdout();
     let verdict = match (log.report.intact, log.recorded) {
-        (true, _) => style.good("consistent"),
-        (false, true) => format!(
-            "{} problems, as the recovery of this log recorded",
-            log.report.problems.len()
-        ),
-        (false, false) => style.bad(&format!(
-            "NOT INTACT, {} problems that no recovery recorded",
-            log.report.problems.len()
-        )),
+        (true, true) => style.good("consistent"),
+        (false, true) => format!("{}, as a later log recorded", problems(&log.report)),
+        (_, false) => style.bad("NOT as a later log recorded it"),
     };
     writeln!(
         out,
-        "\nearlier log {}: {} leaves, {verdict}",
-        log.directory, log.report.size
+        "\nearlier log {}: {}, {verdict}",
+        style::plain(&log.directory),
+        style::count(log.report.size, "leaf", "leaves")
     )?;
     for problem in &log.report.problems {
-        writeln!(out, "  {problem}")?;
+        writeln!(out, "  {}", style::plain(&problem.to_string()))?;
+    }
+    if key.is_some_and(|key| key.origin().as_str() == log.report.origin) {
+        writeln!(
+            out,
+            "  The key given is this one's. The log that took over has its own: ask why, and for that key."
+        )?;
     }
     Ok(())
 }

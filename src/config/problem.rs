@@ -144,7 +144,9 @@ pub(super) fn syntax_problems(errors: &[toml::de::Error], file: Option<&Path>, t
         .iter()
         .map(|error| {
             let span = error.span().unwrap_or(0..0);
-            Problem::new(format!("not valid TOML: {}", error.message())).at(file, text, &span)
+            Problem::new(format!("not valid TOML: {}", error.message()))
+                .help("mend the syntax there; toml.io describes it")
+                .at(file, text, &span)
         })
         .collect();
     problems.sort_by_key(|problem| problem.position);

@@ -191,15 +191,17 @@ fn broken_toml_is_located_and_its_lines_are_not_shown() {
         told("name = hunter2\n[store\nraw = \"x\"\ntoken = \"hunter2\n"),
         "\
 evidenced.toml:1:8: not valid TOML: string values must be quoted, expected literal string
-evidenced.toml:2:7: not valid TOML: unclosed table, expected `]`"
+  help: mend the syntax there; toml.io describes it
+evidenced.toml:2:7: not valid TOML: unclosed table, expected `]`
+  help: mend the syntax there; toml.io describes it"
     );
     assert_eq!(
         told("name = \"a\"\nname = \"b\"\n"),
-        "evidenced.toml:2:1: not valid TOML: duplicate key"
+        "evidenced.toml:2:1: not valid TOML: duplicate key\n  help: mend the syntax there; toml.io describes it"
     );
     assert_eq!(
         told(&format!("a = {}", "[".repeat(100_000))),
-        "evidenced.toml:1:85: not valid TOML: cannot recurse further; max recursion depth met"
+        "evidenced.toml:1:85: not valid TOML: cannot recurse further; max recursion depth met\n  help: mend the syntax there; toml.io describes it"
     );
 }
 
@@ -274,7 +276,13 @@ fn settings_told(settings: &str) -> String {
 
 #[test]
 fn settings_are_located_in_the_configuration_and_never_quoted() {
-    let told = |settings| settings_told(settings).replace("evidenced.toml:", "");
+    let listed = "\n  help: collectors/host/README.md lists the settings of this type";
+    assert!(settings_told("").ends_with(listed));
+    let told = |settings| {
+        settings_told(settings)
+            .replace("evidenced.toml:", "")
+            .replace(listed, "")
+    };
     assert_eq!(told("settings = { port = 1, mode = \"fast\" }"), "accepted");
     let source = "settings of source \"a\":";
     assert_eq!(told(""), format!("1:1: {source} missing field `port`"));

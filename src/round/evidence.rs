@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use evidenced_collector_api::{Resource, Snapshot};
 
+use super::undamaged;
 use crate::log::leaf::{Role, format_time};
 use crate::log::store::{Filter, Reader, StoreError};
 
@@ -66,12 +67,12 @@ impl Evidence {
         };
         let today = reader.entries(&filter)?;
         let Some(last) = today.last() else { return Ok(true) };
-        let Some(leaf) = reader.leaf(last.seq)? else {
+        let Some(leaf) = undamaged(reader.leaf(last.seq))? else {
             return Ok(true);
         };
         let mut before = Vec::new();
         for blob in leaf.blobs.iter().filter(|blob| blob.role == Role::Evidence) {
-            before.push(reader.payload(&blob.sha256)?.unwrap_or_default());
+            before.push(undamaged(reader.payload(&blob.sha256))?.unwrap_or_default());
         }
         let [before] = before.as_slice() else {
             return Ok(true);
@@ -80,7 +81,7 @@ impl Evidence {
             return Ok(true);
         }
         for entry in &today {
-            if let Some(leaf) = reader.leaf(entry.seq)?
+            if let Some(leaf) = undamaged(reader.leaf(entry.seq))?
                 && leaf.blobs.iter().any(|blob| blob.role == Role::Raw)
             {
                 return Ok(false);
