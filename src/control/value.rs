@@ -65,10 +65,12 @@ pub(super) fn equals(left: &Cel, right: &Cel) -> Result<bool, ExecutionError> {
             if left.map.len() != right.map.len() || left.map.keys().any(|key| !right.map.contains_key(key)) {
                 return Ok(false);
             }
-            all(left
-                .map
-                .iter()
-                .filter_map(|(key, value)| right.map.get(key).map(|other| equals(value, other))))
+            // Sorted, so that of several values that can't be compared always the same one is named.
+            let mut keys: Vec<&Key> = left.map.keys().collect();
+            keys.sort();
+            all(keys
+                .into_iter()
+                .filter_map(|key| Some(equals(left.map.get(key)?, right.map.get(key)?))))
         }
         _ if type_name(left) == type_name(right) || (numeric(left) && numeric(right)) => Ok(left == right),
         _ => Err(mismatch("==", left, right)),

@@ -13,15 +13,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::checkpoint::VerifierKey;
 use super::guard::{self, Slot};
 use super::leaf::Lead;
-use super::schema;
-use super::start::{self, Position};
+use super::start;
 use super::store::{Paths, Reader, StoreError, TREE_LEVELS, reading};
 use super::tree::Hash;
 use super::verify::{Problem, Problems, Report, STRETCH, Stretch, Whole, newest};
 
+mod beside;
 mod blobs;
 mod indexes;
 
+use beside::{check_guard, check_key_file, check_rest, check_tree};
 use indexes::Indexes;
 
 /// Names of blobs that a thread remembers as present, about 64 bytes each.
@@ -191,63 +192,6 @@ fn log_size(
     Ok(signed.size)
 }
 
-fn check_guard(
-    database: &Connection,
-    key: &VerifierKey,
-    slots: Option<&[Slot; 2]>,
-    newest: &str,
-    size: u64,
-    problems: &mut Problems,
-) -> Result<(), StoreError> {
-    let why = match slots.map(|slots| start::position(database, key, slots, newest)) {
-        None => "the guard is missing".to_owned(),
-        Some(Ok(Position::Level | Position::OneBatchBehind)) => return Ok(()),
-        Some(Ok(Position::Refused(why))) => why,
-        Some(Err(error)) if error.is_damage() => format!("the guard can't be compared: {error}"),
-        Some(Err(error)) => return Err(error),
-    };
-    problems.add(size.checked_sub(1), "guard", why);
-    Ok(())
-}
-
-/// What no leaf stands for: the schema, the table `meta`, and rows beside the log.
-fn check_rest(database: &Connection, size: u64, problems: &mut Problems) -> Result<(), StoreError> {
-    for detail in schema::differences(database)? {
-        problems.add(None, "schema", detail);
-    }
-    let count = |sql: &str| {
-        database
-            .query_row(sql, [size], |row| row.get::<_, i64>(0))
-            .map_err(reading)
-    };
-    if count("SELECT count(*) FROM leaf WHERE seq < 0 AND ? >= 0")? > 0 {
-        problems.add(None, "leaf", "there are rows before leaf 0");
-    }
-    if count("SELECT count(*) FROM entry WHERE seq < 0 OR seq >= ?")? > 0 {
-        problems.add(Some(size), "entry", "there are rows that belong to no leaf");
-    }
-    if count("SELECT count(*) FROM meta WHERE key <> 'origin' OR ? < 0")? > 0 {
-        problems.add(None, "meta", "there are rows beside the origin");
-    }
-    Ok(())
-}
-
-fn check_key_file(paths: &Paths, key: &VerifierKey, problems: &mut Problems) -> Result<(), StoreError> {
-    match start::read_key(&paths.key()) {
-        Ok(signer) if signer.verifier() == key => {}
-        Ok(signer) => problems.add(
-            Some(0),
-            "key",
-            format!("the signing key beside the log is another: {}", signer.verifier()),
-        ),
-        Err(StoreError::Damaged(what)) => problems.add(Some(0), "key", what),
-        // A copy for an auditor has no signing key, and an auditor need not be able to read one.
-        Err(StoreError::Io(..)) => {}
-        Err(error) => return Err(error),
-    }
-    Ok(())
-}
-
 /// Checks all leaves, a thread for each reader.
 fn stretches<'a>(
     readers: &mut [Reader; 2],
@@ -260,11 +204,11 @@ fn stretches<'a>(
     let indexes = Indexes::of_entries();
     let results = in_parallel(readers, |reader| {
         indexes.read(reader.connection());
-        let (mut present, mut checked, mut indexed) = (HashSet::default(), Vec::new(), indexes.rows());
+        let (mut present, mut checked, mut summed) = (HashSet::default(), Vec::new(), indexes.rows());
         loop {
             let from = next.fetch_add(STRETCH, Ordering::Relaxed);
             if from >= size {
-                return Ok((checked, indexed));
+                return Ok((checked, summed));
             }
             let to = (from + STRETCH).min(size);
             let stretch = stretch(
@@ -273,23 +217,23 @@ fn stretches<'a>(
                 from..to,
                 wanted,
                 &mut present,
-                &mut indexed,
+                &mut summed,
             );
             checked.push((from, stretch.map_err(reading)?));
             progress(done.fetch_add(to - from, Ordering::Relaxed) + to - from, size);
         }
     })?;
-    let (mut stretches, mut indexed) = (Vec::new(), indexes.rows());
+    let (mut stretches, mut summed) = (Vec::new(), indexes.rows());
     for (checked, part) in results {
         stretches.extend(checked);
-        indexed.join(&part);
+        summed.join(&part);
     }
     stretches.sort_by_key(|(from, _)| *from);
     let mut whole = Whole::default();
     for (_, stretch) in stretches {
         whole.join(stretch);
     }
-    indexed.compare(&mut whole.problems);
+    summed.compare(&mut whole.problems);
     Ok(whole)
 }
 
@@ -319,7 +263,7 @@ fn stretch<'a>(
     Range { start: from, end: to }: Range<u64>,
     wanted: &'a [u64],
     present: &mut HashSet<(Hash, u64), RandomState>,
-    indexed: &mut indexes::Rows<'_, 3>,
+    summed: &mut indexes::Rows<'_, 3>,
 ) -> rusqlite::Result<Stretch<'a>> {
     let leaves = "SELECT seq, hash, bytes FROM leaf WHERE seq >= ? AND seq < ? ORDER BY seq";
     let entries = "SELECT seq, time, kind, snapshot, collector, source, target FROM entry \
@@ -337,7 +281,7 @@ fn stretch<'a>(
     );
     let (mut rows, mut entries) = (
         leaves.query([from, to])?,
-        Entries::new(entries.query([from, to])?, indexed),
+        Entries::new(entries.query([from, to])?, summed),
     );
     while let Some(row) = rows.next()? {
         let seq: u64 = row.get(0)?;
@@ -377,15 +321,15 @@ struct Entries<'a, 'i> {
     /// Whether the row reached belongs to a later leaf than was asked for.
     ahead: bool,
     /// What the rows passed say that the indexes must hold.
-    indexed: &'a mut indexes::Rows<'i, 3>,
+    summed: &'a mut indexes::Rows<'i, 3>,
 }
 
 impl<'a, 'i> Entries<'a, 'i> {
-    fn new(rows: Rows<'a>, indexed: &'a mut indexes::Rows<'i, 3>) -> Self {
+    fn new(rows: Rows<'a>, summed: &'a mut indexes::Rows<'i, 3>) -> Self {
         Self {
             rows,
             ahead: false,
-            indexed,
+            summed,
         }
     }
 
@@ -405,7 +349,7 @@ impl<'a, 'i> Entries<'a, 'i> {
             }
             let column = |index| row.get_ref(index);
             let columns = [column(2)?, column(3)?, column(4)?, column(5)?, column(6)?];
-            self.indexed.add(at, columns);
+            self.summed.add(at, columns);
             if at == seq {
                 let Some(lead) = lead else { return Ok(true) };
                 return Ok(column(1)? == text(Some(lead.time)) && columns == expected(lead));
@@ -453,60 +397,20 @@ fn missing_blob(
     })
 }
 
-fn check_tree(connection: &Connection, whole: &mut Whole, problems: &mut Problems) -> Result<(), StoreError> {
-    let mut statement = connection
-        .prepare("SELECT level, position, hash FROM tree ORDER BY level, position")
-        .map_err(reading)?;
-    let rows = statement.query_map([], |row| {
-        Ok((
-            row.get::<_, i64>(0)?,
-            row.get::<_, i64>(1)?,
-            row.get_ref(2)?.as_blob()?.to_vec(),
-        ))
-    });
-    let mut found = std::collections::BTreeSet::new();
-    for row in rows.map_err(reading)? {
-        found.insert(row.map_err(reading)?);
-    }
-    for (level, position, hash) in whole.subtrees() {
-        let row = (
-            i64::from(*level),
-            i64::try_from(*position).unwrap_or(i64::MAX),
-            hash.to_vec(),
-        );
-        if !found.remove(&row) {
-            let last = ((position + 1) << level) - 1;
-            problems.add(
-                Some(last),
-                "tree",
-                format!("the root at level {level}, position {position} is wrong or missing"),
-            );
-        }
-    }
-    for (level, position, _) in found {
-        problems.add(
-            None,
-            "tree",
-            format!("there is a root at level {level}, position {position} that no leaves give"),
-        );
-    }
-    Ok(())
-}
-
 /// Checks all blobs, a thread for each reader.
 fn all_blobs(readers: &mut [Reader; 2], size: u64) -> Result<Problems, StoreError> {
     let (next, indexes) = (Mutex::new(Some(i64::MIN)), Indexes::of_blobs());
     let results = in_parallel(readers, |reader| {
         indexes.read(reader.connection());
-        let mut indexed = indexes.rows();
-        let problems = blobs::check(reader.connection(), &next, size, &mut indexed)?;
-        Ok((problems, indexed))
+        let mut summed = indexes.rows();
+        let problems = blobs::check(reader.connection(), &next, size, &mut summed)?;
+        Ok((problems, summed))
     })?;
-    let (mut problems, mut indexed) = (Problems::default(), indexes.rows());
+    let (mut problems, mut summed) = (Problems::default(), indexes.rows());
     for (found, part) in results {
         problems.append(found);
-        indexed.join(&part);
+        summed.join(&part);
     }
-    indexed.compare(&mut problems);
+    summed.compare(&mut problems);
     Ok(problems)
 }

@@ -8,6 +8,11 @@
 //! *Raw* and *zstd*: 1 GiB of blobs of 256 KiB to 1 MiB, of random bytes and of JSON as evidence is. Which codec a
 //! blob gets is evidenced's own choice.
 
+#![expect(
+    clippy::print_stderr,
+    reason = "building takes long, and whoever waits is told"
+)]
+
 use chrono::{DateTime, TimeDelta, Utc};
 use evidenced::clock::{Clock, SharedClock};
 use evidenced::control::Rules;

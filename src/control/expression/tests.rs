@@ -384,6 +384,30 @@ proptest::proptest! {
     }
 }
 
+#[test]
+fn of_several_values_that_cannot_be_compared_the_same_one_is_named() {
+    let source = "(['k' in resource.m, {'k': resource['a'], 'j': size(resource.m)}])\
+                  .exists(i64, {'k': [resource.n in resource.l, 1], 'j': true} == i64)";
+    let expression = Expression::compile(source, &[]).unwrap();
+    let values = json!({"a": true, "n": 1, "l": [1, 2], "m": {"k": 1, "j": 2, "i": 3, "h": 4}});
+    let values: BTreeMap<&str, &Value> = values
+        .as_object()
+        .unwrap()
+        .iter()
+        .map(|(name, value)| (name.as_str(), value))
+        .collect();
+    let scene = Scene {
+        attributes: &values,
+        parameters: &BTreeMap::new(),
+        now: crate::control::Example::NOW,
+    };
+    let machine = Machine::new(&ENV);
+    for clause in &expression.clauses {
+        let first = machine.evaluate(clause, &scene);
+        assert!((0..50).all(|_| machine.evaluate(clause, &scene) == first));
+    }
+}
+
 static ENV: std::sync::LazyLock<Arc<Env>> = std::sync::LazyLock::new(|| Arc::new(Env::stdlib()));
 
 proptest::proptest! {

@@ -67,7 +67,7 @@ fn string(inside: &[u8]) -> Option<&[u8]> {
 fn digest(digits: &[u8; 64]) -> Option<Hash> {
     let (mut values, mut good) = (*digits, true);
     for digit in &mut values {
-        good &= matches!(*digit, b'0'..=b'9') | matches!(*digit, b'a'..=b'f');
+        good &= digit.is_ascii_digit() | matches!(*digit, b'a'..=b'f');
         *digit = (*digit & 15) + 9 * (*digit >> 6);
     }
     let mut hash = [0; 32];

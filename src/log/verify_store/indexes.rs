@@ -54,7 +54,7 @@ impl Sum {
 pub(super) struct Indexes<const N: usize> {
     table: &'static str,
     /// Names, and queries that are a pass over the index: a row's number, then at most four columns.
-    indexes: [(&'static str, &'static str); N],
+    queries: [(&'static str, &'static str); N],
     key: RandomState,
     next: AtomicUsize,
     held: [OnceLock<rusqlite::Result<Sum>>; N],
@@ -112,10 +112,10 @@ impl Indexes<2> {
 }
 
 impl<const N: usize> Indexes<N> {
-    fn new(table: &'static str, indexes: [(&'static str, &'static str); N]) -> Self {
+    fn new(table: &'static str, queries: [(&'static str, &'static str); N]) -> Self {
         Self {
             table,
-            indexes,
+            queries,
             key: RandomState::default(),
             next: AtomicUsize::new(0),
             held: std::array::from_fn(|_| OnceLock::new()),
@@ -126,7 +126,7 @@ impl<const N: usize> Indexes<N> {
     pub(super) fn read(&self, connection: &Connection) {
         loop {
             let index = self.next.fetch_add(1, Ordering::Relaxed);
-            let Some((_, sql)) = self.indexes.get(index) else {
+            let Some((_, sql)) = self.queries.get(index) else {
                 return;
             };
             self.held[index].get_or_init(|| self.sum(connection, sql));
@@ -172,7 +172,7 @@ impl<const N: usize> Rows<'_, N> {
     /// Compares all rows of the table with what the indexes, which have been read, hold.
     pub(super) fn compare(&self, problems: &mut Problems) {
         for (index, rows) in self.sums.iter().enumerate() {
-            let name = self.indexes.indexes[index].0;
+            let name = self.indexes.queries[index].0;
             let detail = match self.indexes.held[index].get() {
                 Some(Ok(held)) if held == rows => continue,
                 Some(Err(error)) => format!("the index {name} can't be read: {error}"),

@@ -1,0 +1,119 @@
+//! Checking what stands beside leaves and blobs: subtree roots, guard, key, schema, and rows that belong to nothing.
+
+use rusqlite::Connection;
+
+use super::super::checkpoint::VerifierKey;
+use super::super::guard::Slot;
+use super::super::schema;
+use super::super::start::{self, Position};
+use super::super::store::{Paths, StoreError, reading};
+use super::super::verify::{Problems, Whole};
+
+pub(super) fn check_guard(
+    database: &Connection,
+    key: &VerifierKey,
+    slots: Option<&[Slot; 2]>,
+    newest: &str,
+    size: u64,
+    problems: &mut Problems,
+) -> Result<(), StoreError> {
+    let why = match slots.map(|slots| start::position(database, key, slots, newest)) {
+        None => "the guard is missing".to_owned(),
+        Some(Ok(Position::Level | Position::OneBatchBehind)) => return Ok(()),
+        Some(Ok(Position::Refused(why))) => why,
+        Some(Err(error)) if error.is_damage() => format!("the guard can't be compared: {error}"),
+        Some(Err(error)) => return Err(error),
+    };
+    problems.add(size.checked_sub(1), "guard", why);
+    Ok(())
+}
+
+/// What no leaf stands for: the schema, the table `meta`, and rows beside the log.
+pub(super) fn check_rest(
+    database: &Connection,
+    size: u64,
+    problems: &mut Problems,
+) -> Result<(), StoreError> {
+    for detail in schema::differences(database)? {
+        problems.add(None, "schema", detail);
+    }
+    let count = |sql: &str| {
+        database
+            .query_row(sql, [size], |row| row.get::<_, i64>(0))
+            .map_err(reading)
+    };
+    if count("SELECT count(*) FROM leaf WHERE seq < 0 AND ? >= 0")? > 0 {
+        problems.add(None, "leaf", "there are rows before leaf 0");
+    }
+    if count("SELECT count(*) FROM entry WHERE seq < 0 OR seq >= ?")? > 0 {
+        problems.add(Some(size), "entry", "there are rows that belong to no leaf");
+    }
+    if count("SELECT count(*) FROM meta WHERE key <> 'origin' OR ? < 0")? > 0 {
+        problems.add(None, "meta", "there are rows beside the origin");
+    }
+    Ok(())
+}
+
+pub(super) fn check_key_file(
+    paths: &Paths,
+    key: &VerifierKey,
+    problems: &mut Problems,
+) -> Result<(), StoreError> {
+    match start::read_key(&paths.key()) {
+        Ok(signer) if signer.verifier() == key => {}
+        Ok(signer) => problems.add(
+            Some(0),
+            "key",
+            format!("the signing key beside the log is another: {}", signer.verifier()),
+        ),
+        Err(StoreError::Damaged(what)) => problems.add(Some(0), "key", what),
+        // A copy for an auditor has no signing key, and an auditor need not be able to read one.
+        Err(StoreError::Io(..)) => {}
+        Err(error) => return Err(error),
+    }
+    Ok(())
+}
+
+pub(super) fn check_tree(
+    connection: &Connection,
+    whole: &mut Whole,
+    problems: &mut Problems,
+) -> Result<(), StoreError> {
+    let mut statement = connection
+        .prepare("SELECT level, position, hash FROM tree ORDER BY level, position")
+        .map_err(reading)?;
+    let rows = statement.query_map([], |row| {
+        Ok((
+            row.get::<_, i64>(0)?,
+            row.get::<_, i64>(1)?,
+            row.get_ref(2)?.as_blob()?.to_vec(),
+        ))
+    });
+    let mut found = std::collections::BTreeSet::new();
+    for row in rows.map_err(reading)? {
+        found.insert(row.map_err(reading)?);
+    }
+    for (level, position, hash) in whole.subtrees() {
+        let row = (
+            i64::from(*level),
+            i64::try_from(*position).unwrap_or(i64::MAX),
+            hash.to_vec(),
+        );
+        if !found.remove(&row) {
+            let last = ((position + 1) << level) - 1;
+            problems.add(
+                Some(last),
+                "tree",
+                format!("the root at level {level}, position {position} is wrong or missing"),
+            );
+        }
+    }
+    for (level, position, _) in found {
+        problems.add(
+            None,
+            "tree",
+            format!("there is a root at level {level}, position {position} that no leaves give"),
+        );
+    }
+    Ok(())
+}
