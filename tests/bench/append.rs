@@ -56,7 +56,9 @@ fn main() -> ExitCode {
         ours.push(per_leaf(2 * ROUNDS, || append(0, ROUNDS)));
         let rows = Rows::read(&reader, from);
         theirs.push(per_leaf(2 * ROUNDS, || {
-            rows.iter().for_each(|rows| bare.write(rows))
+            for rows in &rows {
+                bare.write(rows);
+            }
         }));
         flush.push(per_leaf(ROUNDS, || (0..ROUNDS).for_each(|_| bare.flush())));
         together.push(per_leaf(2 * ROUNDS_EACH * APPENDERS as u64, || {
