@@ -92,6 +92,22 @@ pub fn standing(reader: &Reader) -> Result<Option<Standing>, PlanError> {
 }
 
 impl Standing {
+    /// The leaves that it speaks from.
+    pub fn leaves(&self) -> impl Iterator<Item = u64> {
+        let of_target = |latest: &Latest| {
+            let snapshot = latest.snapshot.as_ref();
+            let judgement = snapshot.and_then(|snapshot| snapshot.evaluation.as_ref());
+            let failure = latest.failure.as_ref().map(|(seq, ..)| *seq);
+            [
+                snapshot.map(|snapshot| snapshot.seq),
+                judgement.map(|judgement| judgement.seq),
+                failure,
+            ]
+        };
+        let targets = self.latest.iter().flat_map(of_target).flatten();
+        std::iter::once(self.plan_seq).chain(targets)
+    }
+
     /// The outcome of every control at `now`. A target that nobody has observed is unknown to every test on it.
     pub fn controls(&self, now: DateTime<Utc>) -> Vec<ControlResult> {
         let results: Vec<_> = self
@@ -260,11 +276,16 @@ fn judgement(
     let Ok(results) = serde_json::from_value(body.results) else {
         return Ok(None);
     };
-    let judged_by = Plan::sealed_lists(reader, body.plan)?;
+    let outdated = match Plan::sealed_lists(reader, body.plan) {
+        Ok(judged_by) => plan.differing_tests(collector, &judged_by),
+        Err(PlanError::Store(error)) if !error.is_damage() => return Err(error.into()),
+        // By which rules it was judged can't be read any more: by none that count.
+        Err(_) => plan.tests(collector).map(|test| test.id.clone()).collect(),
+    };
     Ok(Some(Judgement {
         seq,
         results,
-        outdated: plan.differing_tests(collector, &judged_by),
+        outdated,
     }))
 }
 

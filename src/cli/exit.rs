@@ -111,6 +111,9 @@ fn classify(error: &anyhow::Error) -> (Exit, Option<String>) {
         if let Some(store) = store_error(cause) {
             return of_store(store);
         }
+        if let Some(plan) = plan_error(cause) {
+            return of_plan(plan);
+        }
     }
     if error
         .chain()
@@ -121,6 +124,24 @@ fn classify(error: &anyhow::Error) -> (Exit, Option<String>) {
     }
     let help = "see that what is named can be read and written";
     (Exit::Usage, Some(help.to_owned()))
+}
+
+fn plan_error<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a PlanError> {
+    match cause.downcast_ref::<RoundError>() {
+        Some(RoundError::Plan(plan)) => Some(plan),
+        _ => cause.downcast_ref::<PlanError>(),
+    }
+}
+
+fn of_plan(error: &PlanError) -> (Exit, Option<String>) {
+    let (exit, help) = match error {
+        PlanError::Rules(..) => (
+            Exit::Usage,
+            "use the version of evidenced that wrote the plan, or a later one",
+        ),
+        PlanError::NoPlan(_) | PlanError::Lists(..) | PlanError::Store(_) => (Exit::NotIntact, DAMAGED),
+    };
+    (exit, Some(help.to_owned()))
 }
 
 fn store_error<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a StoreError> {

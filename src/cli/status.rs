@@ -66,6 +66,9 @@ pub(super) fn run(common: &Common, _arguments: &Arguments, out: &mut dyn Write) 
     let Some(standing) = standing::standing(&reader)? else {
         return nothing_yet(common, out, &reader);
     };
+    for seq in standing.leaves() {
+        setup::committed_leaf(&reader, seq)?;
+    }
     let controls = standing.controls(now);
     match common.format {
         Format::Json => print_json(
