@@ -5,16 +5,11 @@ use chrono::TimeDelta;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use rusqlite::params;
-
 use evidenced::log::append::Draft;
-use evidenced::log::checkpoint::Signer;
-use evidenced::log::guard;
-use evidenced::log::store::Paths;
-use evidenced::log::tree::{self, Frontier};
+use evidenced::log::tree;
 
 use crate::fake::{Answer, Bench, HandClock, RULES, thing};
-use crate::workplace::{Workplace, collected};
+use crate::workplace::{Workplace, collected, forge_newest};
 
 /// A store with two snapshots of a target, a day apart, and one of another.
 async fn two_days() -> (Workplace, Bench) {
@@ -382,7 +377,9 @@ async fn leaves_of_a_kind_of_a_later_version_are_verified_and_stepped_over() {
     let plan = bench.leaf(1).body.unwrap();
     bench.log.append(Draft::new(plan)).await.unwrap();
     drop(bench);
-    of_a_later_version(&place);
+    forge_newest(&place.store(), |leaf| {
+        leaf.replace("\"kind\":\"plan\"", "\"kind\":\"prophecy\"")
+    });
     place.run(&["verify"]).ends(0);
     let ran = place.run(&["log", "-n", "1"]).ends(0);
     assert!(ran.out.contains("  prophecy  "), "{}", ran.out);
@@ -400,50 +397,4 @@ async fn leaves_of_a_kind_of_a_later_version_are_verified_and_stepped_over() {
     );
     let ran = place.run(&["status"]).ends(0);
     assert!(ran.out.contains("safe-things"), "{}", ran.out);
-}
-
-/// Makes the newest leaf, a plan, one of a kind that only a later version knows, hashed and signed as that would.
-fn of_a_later_version(place: &Workplace) {
-    let paths = Paths::new(place.store());
-    let database = rusqlite::Connection::open(paths.database()).unwrap();
-    let mut frontier = Frontier::default();
-    let mut newest = (0, Vec::new());
-    let mut statement = database
-        .prepare("SELECT seq, bytes FROM leaf ORDER BY seq")
-        .unwrap();
-    let mut rows = statement.query([]).unwrap();
-    while let Some(row) = rows.next().unwrap() {
-        if !newest.1.is_empty() {
-            frontier.push(0, tree::hash_leaf(&newest.1), |_, _, _| {});
-        }
-        newest = (row.get::<_, u64>(0).unwrap(), row.get::<_, Vec<u8>>(1).unwrap());
-    }
-    let text = String::from_utf8(newest.1).unwrap();
-    let bytes = text
-        .replace("\"kind\":\"plan\"", "\"kind\":\"prophecy\"")
-        .into_bytes();
-    let hash = tree::hash_leaf(&bytes);
-    frontier.push(0, hash, |_, _, _| {});
-    let key = std::fs::read_to_string(paths.key()).unwrap();
-    let note = Signer::parse(&key.into())
-        .unwrap()
-        .sign(frontier.size(), &frontier.root());
-    let seq = newest.0;
-    database
-        .execute(
-            "UPDATE leaf SET bytes = ?, hash = ? WHERE seq = ?",
-            params![bytes, hash, seq],
-        )
-        .unwrap();
-    database
-        .execute("UPDATE entry SET kind = 'prophecy' WHERE seq = ?", [seq])
-        .unwrap();
-    database
-        .execute(
-            "UPDATE checkpoint SET note = ? WHERE size = ?",
-            params![note, seq + 1],
-        )
-        .unwrap();
-    let slot = guard::encode_slot(&note).unwrap();
-    std::fs::write(paths.guard(), [slot, slot].concat()).unwrap();
 }

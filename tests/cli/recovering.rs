@@ -2,8 +2,9 @@
 
 use serde_json::Value;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 
-use crate::workplace::{Workplace, collected, copy, tree};
+use crate::workplace::{Workplace, collected, copy, forge_newest, tree};
 
 const REASON: &str = "disk replaced, OPS-17";
 
@@ -102,17 +103,28 @@ fn an_old_log_that_is_taken_away_or_rewritten_afterwards_is_missed() {
     recover(&place);
     let kept = place.store().join(leaf(&place, 1)["directory"].as_str().unwrap());
 
-    // Another log of the same name, whole in itself but for the same missing guard.
-    let forged = place.path("forged");
-    copy(&kept, &forged);
-    let database = rusqlite::Connection::open(kept.join("evidence.db"));
-    let database = database.unwrap();
-    database
-        .execute_batch("DELETE FROM leaf WHERE seq = 4; DELETE FROM entry WHERE seq = 4;")
-        .unwrap();
-    drop(database);
+    // Its own key lies beside it: whoever has that can write another log, in which only the guard is missing as well.
+    let honest = place.path("honest");
+    copy(&kept, &honest);
+    for name in ["evidence.db", "evidence.db-wal", "evidence.db-shm"] {
+        fs::set_permissions(kept.join(name), fs::Permissions::from_mode(0o600)).ok();
+    }
+    forge_newest(&kept, |leaf| {
+        leaf.replacen("\"outcome\":\"", "\"outcome\":\"not_", 1)
+    });
     let ran = place.run(&["verify"]).ends(4);
-    assert!(ran.out.contains("NOT as a later log recorded it"), "{}", ran.out);
+    let origin = leaf(&place, 1)["origin"].as_str().unwrap().to_owned();
+    assert!(
+        ran.out.ends_with(&format!(
+            "\nearlier log logs/{origin}: 5 leaves, NOT as a later log recorded it\n  \
+             guard at seq 4: the guard is missing\n"
+        )),
+        "{}",
+        ran.out
+    );
+    fs::remove_dir_all(&kept).unwrap();
+    copy(&honest, &kept);
+    place.run(&["verify"]).ends(0);
 
     fs::remove_dir_all(place.store().join("logs")).unwrap();
     let ran = place.run(&["verify"]).ends(4);

@@ -1,5 +1,6 @@
 //! A place to run the program in, as a user would: its own folder, home and store, and nothing of the developer's.
 
+use rusqlite::params;
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -7,7 +8,10 @@ use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 use tempfile::TempDir;
 
+use evidenced::log::checkpoint::Signer;
 use evidenced::log::store::{Paths, Reader};
+use evidenced::log::tree::{self, Frontier};
+use evidenced::log::{guard, leaf};
 
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_evidenced");
 
@@ -153,5 +157,37 @@ pub(crate) fn copy(from: &Path, to: &Path) {
         } else {
             std::fs::copy(entry.path(), target).unwrap();
         }
+    }
+}
+
+/// Makes the newest leaf another one, hashed and signed as only who has the key can: the log is whole afterwards.
+pub(crate) fn forge_newest(store: &Path, change: impl FnOnce(&str) -> String) {
+    let paths = Paths::new(store);
+    let database = rusqlite::Connection::open(paths.database()).unwrap();
+    let mut statement = database.prepare("SELECT bytes FROM leaf ORDER BY seq").unwrap();
+    let rows = statement.query_map([], |row| row.get(0)).unwrap();
+    let mut leaves: Vec<Vec<u8>> = rows.map(Result::unwrap).collect();
+    let newest = leaves.pop().unwrap();
+    let forged = change(std::str::from_utf8(&newest).unwrap()).into_bytes();
+    assert_ne!(newest, forged);
+    let (seq, hash) = (leaves.len(), tree::hash_leaf(&forged));
+    let kind = leaf::decode(&forged).unwrap().kind;
+    let mut frontier = Frontier::default();
+    for leaf in leaves.iter().chain([&forged]) {
+        frontier.push(0, tree::hash_leaf(leaf), |_, _, _| {});
+    }
+    let key = std::fs::read_to_string(paths.key()).unwrap();
+    let note = Signer::parse(&key.into())
+        .unwrap()
+        .sign(frontier.size(), &frontier.root());
+    let leaf_of = "UPDATE leaf SET bytes = ?, hash = ? WHERE seq = ?";
+    database.execute(leaf_of, params![forged, hash, seq]).unwrap();
+    let entry_of = "UPDATE entry SET kind = ? WHERE seq = ?";
+    database.execute(entry_of, params![kind, seq]).unwrap();
+    let note_of = "UPDATE checkpoint SET note = ? WHERE size = ?";
+    database.execute(note_of, params![note, seq + 1]).unwrap();
+    if paths.guard().exists() {
+        let slot = guard::encode_slot(&note).unwrap();
+        std::fs::write(paths.guard(), [slot, slot].concat()).unwrap();
     }
 }
