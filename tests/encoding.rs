@@ -143,6 +143,19 @@ fn json_value() -> impl Strategy<Value = Value> {
     })
 }
 
+/// Numbers around the limit, and what looks like them: with fractions, with exponents, inside strings.
+fn number() -> impl Strategy<Value = Value> {
+    let edge = i64::try_from(MAX_INTEGER).unwrap();
+    prop_oneof![
+        (edge - 3..edge + 3).prop_map(Value::from),
+        (-edge - 3..-edge + 3).prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        (1e15..1e17).prop_map(Value::from),
+        "[\\\\\"a9]{0,24}".prop_map(Value::from),
+    ]
+}
+
 fn plan() -> impl Strategy<Value = Body> {
     let counts = (integer(), integer(), integer(), integer(), integer(), integer());
     let names = (
@@ -312,6 +325,19 @@ proptest! {
             }
         };
         prop_assert!(matches!(encoded, Err(EncodeError::LargeInteger)), "{:?}", encoded);
+    }
+
+    #[test]
+    fn all_other_numbers_are_taken(numbers in vec(number(), 1..6), time in time()) {
+        let too_large = numbers.iter().any(|number| match number {
+            Value::Number(number) if number.is_f64() => false,
+            Value::Number(number) => number.as_i128().unwrap().unsigned_abs() >= u128::from(MAX_INTEGER),
+            _ => false,
+        });
+        let body = Body::Evaluation(EvaluationLeaf { snapshot: 0, plan: 0, results: json!(numbers) });
+        let encoded = leaf::encode(&header(0, [0; 32], time, 0), &body, &[]);
+        prop_assert_eq!(matches!(encoded, Err(EncodeError::LargeInteger)), too_large, "{:?}", numbers);
+        prop_assert!(too_large || encoded.is_ok());
     }
 
     #[test]

@@ -1,26 +1,28 @@
 //! Appending: the only code that writes to the log.
 //!
-//! One thread owns the database. Whoever appends hands it a draft and waits; drafts that arrive while a batch is being
-//! flushed share the next one. A batch is: take `write.lock`, look whether another process has appended, write blobs,
+//! Whoever appends while nobody does writes a batch; drafts that arrive meanwhile wait and share the next one, which the
+//! first of those who wait writes for all of them. A batch is: take `write.lock`, look whether another process has appended, write blobs,
 //! leaves, tree, index and a signed checkpoint in one transaction, commit, write and flush the guard, give back the
 //! lock, acknowledge. After any error the store is closed and the next batch opens it again with all checks of
 //! `start`, so an uncertain commit is settled by the same code as a crash.
 
+use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
+use std::collections::VecDeque;
 use std::fs::File;
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 
 use super::blob::{self, Sealed};
 use super::guard;
 use super::leaf::{Body, EncodeError, Key, Role};
-use super::start::{self, Head, Opened};
+use super::start::{self, Head, Opened, data_version};
 use super::store::{Paths, StoreError};
 use super::tree::{self, Hash};
 use crate::clock::SharedClock;
 
 mod batch;
 
-use batch::{commit, data_version};
+use batch::commit;
 
 /// The most drafts in one batch.
 const BATCH: usize = 256;
@@ -77,33 +79,32 @@ pub enum AppendError {
     /// The store refused.
     #[error(transparent)]
     Store(Arc<StoreError>),
-    /// The appending thread is gone.
+    /// Whoever wrote the batch panicked, or the runtime is shutting down.
     #[error("the log is closed")]
     Closed,
 }
 
 type Answer = Result<Receipt, AppendError>;
 
-/// The log, to append to; copies share it. It is closed when the last one is dropped.
+/// The log, to append to; copies share it.
 #[derive(Clone)]
 pub struct Appender {
-    worker: Arc<Worker>,
+    queue: Arc<Mutex<Queue>>,
 }
 
-struct Worker {
-    queue: Option<mpsc::Sender<(Draft, oneshot::Sender<Answer>)>>,
-    thread: Option<std::thread::JoinHandle<()>>,
+struct Queue {
+    /// First come, first served.
+    waiting: VecDeque<(Draft, oneshot::Sender<Turn>)>,
+    /// Here while nobody writes.
+    writer: Option<Box<Writer>>,
 }
 
-impl Drop for Worker {
-    fn drop(&mut self) {
-        self.queue = None;
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the appending thread panicked");
-        }
-    }
+/// What ends the wait.
+enum Turn {
+    /// Somebody has written the draft.
+    Written(Answer),
+    /// This one is to write it, and others with it.
+    Write(Box<Draft>, Box<Writer>),
 }
 
 impl Appender {
@@ -126,7 +127,6 @@ impl Appender {
             clock,
             boot: format!("{boot:016x}"),
             opened: None,
-            version: 0,
         };
         start::make_directory(paths)?;
         let lock = start::lock(paths)?;
@@ -137,119 +137,170 @@ impl Appender {
         if start::needs_creating(paths)? {
             writer.create(name, recovery)?;
         } else {
-            writer.open()?;
+            writer.opened = Some(start::open(paths)?);
         }
         drop(lock);
-        let (queue, drafts) = mpsc::channel();
-        let thread = std::thread::Builder::new()
-            .name("append".to_owned())
-            .spawn(move || writer.run(&drafts))
-            .map_err(StoreError::io(paths.directory()))?;
+        let queue = Queue {
+            waiting: VecDeque::new(),
+            writer: Some(Box::new(writer)),
+        };
         Ok(Self {
-            worker: Arc::new(Worker {
-                queue: Some(queue),
-                thread: Some(thread),
-            }),
+            queue: Arc::new(Mutex::new(queue)),
         })
     }
 
     /// Appends a leaf; when this returns a receipt, it is durable.
     pub async fn append(&self, draft: Draft) -> Answer {
-        self.submit(draft)?.await.map_err(|_| AppendError::Closed)?
+        let log = self.clone();
+        tokio::task::spawn_blocking(move || log.append_blocking(draft))
+            .await
+            .unwrap_or(Err(AppendError::Closed))
     }
 
     /// [`Self::append`] for threads outside the runtime.
     pub fn append_blocking(&self, draft: Draft) -> Answer {
-        self.submit(draft)?
-            .blocking_recv()
-            .map_err(|_| AppendError::Closed)?
+        match self.turn(draft) {
+            Turn::Written(answer) => answer,
+            Turn::Write(draft, writer) => self.write(*draft, writer),
+        }
     }
 
-    fn submit(&self, draft: Draft) -> Result<oneshot::Receiver<Answer>, AppendError> {
-        let (answer, receiver) = oneshot::channel();
-        let queue = self.worker.queue.as_ref().ok_or(AppendError::Closed)?;
-        queue.send((draft, answer)).map_err(|_| AppendError::Closed)?;
-        Ok(receiver)
+    fn turn(&self, draft: Draft) -> Turn {
+        let receiver = {
+            let mut queue = self.queue();
+            if let Some(writer) = queue.writer.take() {
+                return Turn::Write(Box::new(draft), writer);
+            }
+            let (sender, receiver) = oneshot::channel();
+            queue.waiting.push_back((draft, sender));
+            receiver
+        };
+        receiver
+            .blocking_recv()
+            .unwrap_or(Turn::Written(Err(AppendError::Closed)))
+    }
+
+    /// Writes a batch: this draft and those that wait.
+    fn write(&self, draft: Draft, writer: Box<Writer>) -> Answer {
+        let mut lead = Lead {
+            log: self,
+            writer: Some(writer),
+        };
+        let mut waiting = Vec::new();
+        let mut drafts = vec![draft];
+        {
+            let mut queue = self.queue();
+            let count = queue.waiting.len().min(BATCH - 1);
+            for (draft, sender) in queue.waiting.drain(..count) {
+                drafts.push(draft);
+                waiting.push(sender);
+            }
+        }
+        let mut answers = lead.batch(drafts).into_iter();
+        let own = answers.next().unwrap_or(Err(AppendError::Closed));
+        for (sender, answer) in waiting.into_iter().zip(answers) {
+            // Whoever asked may have stopped waiting; the leaf is in the log all the same.
+            drop(sender.send(Turn::Written(answer)));
+        }
+        own
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        // Nothing that holds it can panic half-way.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The thread's own state.
+/// Whoever writes. The writer goes to the next when this is dropped, also by a panic.
+struct Lead<'a> {
+    log: &'a Appender,
+    writer: Option<Box<Writer>>,
+}
+
+impl Lead<'_> {
+    fn batch(&mut self, drafts: Vec<Draft>) -> Vec<Answer> {
+        let count = drafts.len();
+        let Some(writer) = &mut self.writer else {
+            return Vec::new();
+        };
+        writer.batch(drafts).unwrap_or_else(|error| {
+            let error = AppendError::Store(Arc::new(error));
+            vec![Err(error); count]
+        })
+    }
+}
+
+impl Drop for Lead<'_> {
+    fn drop(&mut self) {
+        let mut queue = self.log.queue();
+        let mut writer = self.writer.take();
+        while let Some(free) = writer.take() {
+            let Some((draft, sender)) = queue.waiting.pop_front() else {
+                queue.writer = Some(free);
+                return;
+            };
+            // Back from one who has stopped waiting.
+            if let Err(Turn::Write(_, free)) = sender.send(Turn::Write(Box::new(draft), free)) {
+                writer = Some(free);
+            }
+        }
+    }
+}
+
+/// The state of the one who writes.
 struct Writer {
     paths: Paths,
     clock: SharedClock,
     boot: String,
     /// Closed after an error, until the next batch.
     opened: Option<Opened>,
-    /// SQLite's `data_version` when the head was read: another one means that another process has written.
-    version: i64,
 }
 
 impl Writer {
-    fn run(mut self, drafts: &mpsc::Receiver<(Draft, oneshot::Sender<Answer>)>) {
-        while let Ok(first) = drafts.recv() {
-            let mut batch = vec![first];
-            batch.extend(drafts.try_iter().take(BATCH - 1));
-            let (drafts, answers): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
-            let receipts = self.batch(drafts).unwrap_or_else(|error| {
-                self.opened = None;
-                let error = AppendError::Store(Arc::new(error));
-                answers.iter().map(|_| Err(error.clone())).collect()
-            });
-            for (answer, receipt) in answers.into_iter().zip(receipts) {
-                // Whoever asked may have stopped waiting; the leaf is in the log all the same.
-                drop(answer.send(receipt));
-            }
-        }
-    }
-
     /// One batch under `write.lock`. An error that concerns one draft alone is its answer.
     fn batch(&mut self, drafts: Vec<Draft>) -> Result<Vec<Answer>, StoreError> {
         let _lock: File = start::lock(&self.paths)?;
-        self.catch_up()?;
-        let opened = self
-            .opened
-            .as_mut()
-            .ok_or_else(|| StoreError::Damaged("the store is closed".to_owned()))?;
-        commit(opened, drafts, &self.clock, &self.boot, &self.paths)
+        // It stays closed after an error and after a panic, and is opened anew with all checks.
+        let mut opened = self.begin()?;
+        let answers = commit(&mut opened, drafts, &self.clock, &self.boot, &self.paths)?;
+        self.opened = Some(opened);
+        Ok(answers)
     }
 
-    /// Makes sure that the head is the store's, whoever appended last.
-    fn catch_up(&mut self) -> Result<(), StoreError> {
-        if let Some(opened) = &self.opened {
-            let level =
-                guard::read(&opened.guard).map_err(StoreError::io(self.paths.guard()))? == opened.guard_slots;
-            if level && data_version(&opened.connection)? == self.version && self.is_in_place(opened)? {
-                return Ok(());
+    /// Begins a transaction behind the store's last leaf, whoever appended it.
+    fn begin(&mut self) -> Result<Opened, StoreError> {
+        if let Some(opened) = self.opened.take() {
+            let slots = guard::read(&opened.guard).map_err(StoreError::io(self.paths.guard()))?;
+            if slots == opened.guard_slots && self.is_in_place(&opened)? {
+                batch::begin(&opened.connection)?;
+                if data_version(&opened.connection)? == opened.version {
+                    return Ok(opened);
+                }
             }
-            self.opened = None;
         }
-        self.open()
-    }
-
-    /// Whether the files at the store's paths are still the ones that are open: `recover` moves them away.
-    fn is_in_place(&self, opened: &Opened) -> Result<bool, StoreError> {
-        use std::os::unix::fs::MetadataExt as _;
-        let open = opened
-            .guard
-            .metadata()
-            .map_err(StoreError::io(self.paths.guard()))?;
-        let named = std::fs::metadata(self.paths.guard());
-        Ok(named.is_ok_and(|named| (named.dev(), named.ino()) == (open.dev(), open.ino())))
-    }
-
-    fn open(&mut self) -> Result<(), StoreError> {
         if start::needs_creating(&self.paths)? {
             return Err(StoreError::Absent(self.paths.directory().to_owned()));
         }
         let opened = start::open(&self.paths)?;
-        self.version = data_version(&opened.connection)?;
-        self.opened = Some(opened);
-        Ok(())
+        batch::begin(&opened.connection)?;
+        Ok(opened)
+    }
+
+    /// Whether the files at the store's paths are still the ones that are open: `recover` moves them away.
+    fn is_in_place(&self, opened: &Opened) -> Result<bool, StoreError> {
+        // Not the times: asking for them makes the file system record the next write's, at the cost of a flush.
+        let file = |stat: rustix::fs::Statx| (stat.stx_dev_major, stat.stx_dev_minor, stat.stx_ino);
+        let (flags, ino) = (AtFlags::empty(), StatxFlags::INO);
+        let open = statx(&opened.guard, "", AtFlags::EMPTY_PATH, ino)
+            .map_err(|error| StoreError::Io(self.paths.guard(), error.into()))?;
+        let named = statx(CWD, self.paths.guard(), flags, ino);
+        Ok(named.is_ok_and(|named| file(named) == file(open)))
     }
 
     fn create(&mut self, name: &str, recovery: Option<Draft>) -> Result<(), StoreError> {
         let (connection, guard, signer) = start::create(&self.paths, name)?;
         let guard_slots = guard::read(&guard).map_err(StoreError::io(self.paths.guard()))?;
+        let version = data_version(&connection)?;
         let head = Head {
             frontier: tree::Frontier::default(),
             last_hash: [0; 32],
@@ -264,13 +315,14 @@ impl Writer {
             guard_slots,
             signer,
             head,
+            version,
         };
+        batch::begin(&opened.connection)?;
         let drafts = std::iter::once(key).chain(recovery).collect();
         for receipt in commit(&mut opened, drafts, &self.clock, &self.boot, &self.paths)? {
             receipt.map_err(|error| StoreError::Io(self.paths.database(), std::io::Error::other(error)))?;
         }
         start::created(&self.paths)?;
-        self.version = data_version(&opened.connection)?;
         self.opened = Some(opened);
         Ok(())
     }

@@ -11,8 +11,22 @@ use super::tree::Hash;
 /// The largest payload, in bytes.
 pub const MAX_PAYLOAD: usize = 16 << 20;
 
+/// zstd's compression level.
+const LEVEL: i32 = 3;
+
+/// Shorter blobs are stored as they are: compressing them costs more than the bytes that it saves.
+const COMPRESSED_FROM: usize = 1024;
+
 /// Salt in hex, and the newline.
 const PREFIX: usize = 65;
+
+thread_local! {
+    // Kept by each thread: making one takes longer than most blobs do.
+    static COMPRESSOR: RefCell<Option<zstd::bulk::Compressor<'static>>> =
+        RefCell::new(zstd::bulk::Compressor::new(LEVEL).ok());
+    static DECOMPRESSOR: RefCell<Option<zstd::bulk::Decompressor<'static>>> =
+        RefCell::new(zstd::bulk::Decompressor::new().ok());
+}
 
 /// How a blob's bytes are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,8 +131,9 @@ pub fn seal_with(salt: &[u8; 32], payload: &[u8]) -> Sealed {
     bytes.push(b'\n');
     bytes.extend_from_slice(payload);
     let (sha256, size) = (Sha256::digest(&bytes).into(), bytes.len() as u64);
-    let compressed = zstd::bulk::compress(&bytes, 3)
-        .ok()
+    let compressed = (bytes.len() >= COMPRESSED_FROM)
+        .then(|| COMPRESSOR.with_borrow_mut(|compressor| compressor.as_mut()?.compress(&bytes).ok()))
+        .flatten()
         .filter(|c| c.len() < bytes.len() / 10 * 9);
     let (codec, bytes) = compressed.map_or((Codec::Raw, bytes), |compressed| (Codec::Zstd, compressed));
     let stored_sha256 = Sha256::digest(&bytes).into();
@@ -167,12 +182,8 @@ pub fn open<'a>(
     }
 }
 
-/// [`open`] by itself, with a decompressor that each thread keeps: making one takes longer than most blobs do.
+/// [`open`] by itself, for callers with few blobs.
 pub fn payload(sha256: &Hash, size: u64, codec: Codec, stored: &[u8]) -> Result<Vec<u8>, OpenError> {
-    thread_local! {
-        static DECOMPRESSOR: RefCell<Option<zstd::bulk::Decompressor<'static>>> =
-            RefCell::new(zstd::bulk::Decompressor::new().ok());
-    }
     DECOMPRESSOR.with_borrow_mut(|decompressor| {
         let decompressor = decompressor.as_mut().ok_or(OpenError::Compression)?;
         open(sha256, size, codec, stored, &mut Vec::new(), decompressor).map(<[u8]>::to_vec)

@@ -323,8 +323,7 @@ pub fn encode(header: &Header<'_>, body: &Body, blobs: &[BlobRef]) -> Result<Vec
     if bytes.len() > MAX_LEAF {
         return Err(EncodeError::TooLong(bytes.len()));
     }
-    let value: Value = serde_json::from_slice(&bytes).map_err(EncodeError::Json)?;
-    if has_large_integer(&value) {
+    if has_large_integer(&bytes) {
         return Err(EncodeError::LargeInteger);
     }
     Ok(bytes)
@@ -389,14 +388,42 @@ pub fn format_time(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
-fn has_large_integer(value: &Value) -> bool {
-    match value {
-        Value::Number(number) => {
-            number.as_u64().is_some_and(|n| n >= MAX_INTEGER)
-                || number.as_i64().is_some_and(|n| n.unsigned_abs() >= MAX_INTEGER)
+/// Whether JSON, as `serde_json` writes it, has a number without fraction and exponent from [`MAX_INTEGER`] on.
+fn has_large_integer(json: &[u8]) -> bool {
+    let mut rest = json;
+    while let Some(at) = rest
+        .iter()
+        .position(|byte| *byte == b'"' || byte.is_ascii_digit())
+    {
+        rest = &rest[at..];
+        if rest[0] == b'"' {
+            rest = behind_string(&rest[1..]);
+            continue;
         }
-        Value::Array(items) => items.iter().any(has_large_integer),
-        Value::Object(fields) => fields.values().any(has_large_integer),
-        Value::Null | Value::Bool(_) | Value::String(_) => false,
+        let end = rest.iter().position(|byte| !byte.is_ascii_digit());
+        let (digits, behind) = rest.split_at(end.unwrap_or(rest.len()));
+        let whole = !matches!(behind.first(), Some(b'.' | b'e' | b'E'));
+        let number = digits.iter().try_fold(0_u64, |n, digit| {
+            n.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
+        });
+        if whole && number.is_none_or(|number| number >= MAX_INTEGER) {
+            return true;
+        }
+        // A fraction's digits, and an exponent's, are no number of their own.
+        let more = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b'.' | b'e' | b'E' | b'+' | b'-');
+        rest = &behind[behind.iter().take_while(|byte| more(byte)).count()..];
     }
+    false
+}
+
+/// What comes behind the string whose inside this begins with.
+fn behind_string(inside: &[u8]) -> &[u8] {
+    let mut rest = inside;
+    while let Some(at) = memchr::memchr2(b'"', b'\\', rest) {
+        if rest[at] == b'"' {
+            return &rest[at + 1..];
+        }
+        rest = rest.get(at + 2..).unwrap_or_default();
+    }
+    &[]
 }

@@ -5,7 +5,6 @@
 //! guard is moved. Anything else that does not fit together is refused, since it can only come from tampering, a
 //! restored copy or a broken disk, and `recover` then keeps what there is.
 
-use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension as _, params};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -41,6 +40,8 @@ pub(super) struct Opened {
     pub(super) guard_slots: [Slot; 2],
     pub(super) signer: Signer,
     pub(super) head: Head,
+    /// SQLite's `data_version` when the head was read: another one means that another process has written.
+    pub(super) version: i64,
 }
 
 /// Takes `write.lock`, which must be held to call anything below. It is given back when the file is dropped.
@@ -87,12 +88,14 @@ pub(super) fn open(paths: &Paths) -> Result<Opened, StoreError> {
     let head = load_head(&connection, &key)?;
     let guard = open_guard(paths)?;
     let slots = guard::read(&guard).map_err(StoreError::io(paths.guard()))?;
+    let version = data_version(&connection)?;
     let mut opened = Opened {
         connection,
         guard,
         guard_slots: slots,
         signer,
         head,
+        version,
     };
     match position(
         &opened.connection,
@@ -105,6 +108,14 @@ pub(super) fn open(paths: &Paths) -> Result<Opened, StoreError> {
         Position::Refused(why) => return Err(StoreError::Damaged(why)),
     }
     Ok(opened)
+}
+
+/// A number that changes when another connection writes.
+pub(super) fn data_version(connection: &Connection) -> Result<i64, StoreError> {
+    connection
+        .prepare_cached("PRAGMA data_version")
+        .and_then(|mut statement| statement.query_row([], |row| row.get(0)))
+        .map_err(store::reading)
 }
 
 /// The checks of an appender, for a reader: that database and guard fit together, by the end of the log alone.
@@ -324,14 +335,11 @@ fn open_database(paths: &Paths) -> Result<Connection, StoreError> {
     connection
         .busy_timeout(Duration::from_secs(10))
         .map_err(opening)?;
-    // Else statements kept for later are planned anew for each value that is compared with a partial index's.
-    connection
-        .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
-        .map_err(opening)?;
+    store::plan_once(&connection)?;
     connection
         .execute_batch(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON;
-             PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;",
+             PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA cache_size = -16384;",
         )
         .map_err(opening)?;
     let synchronous: i64 = connection

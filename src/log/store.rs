@@ -24,6 +24,7 @@
 //!
 //! The views `leaves`, `snapshots`, `failures` and `results` are for people with the `sqlite3` shell.
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _};
 use std::path::{Path, PathBuf};
 
@@ -178,6 +179,15 @@ impl StoreError {
 /// For `map_err`: reading failed.
 pub(super) fn reading(error: rusqlite::Error) -> StoreError {
     StoreError::Sqlite("can't be read", error)
+}
+
+/// Lets statements that are kept keep their plan: else one that is compared with a partial index's condition is planned
+/// anew for each value.
+pub(super) fn plan_once(connection: &Connection) -> Result<(), StoreError> {
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
+        .map(drop)
+        .map_err(opening)
 }
 
 /// For `map_err`: opening failed.

@@ -1,15 +1,19 @@
 //! Many writers and readers of one store at the same time, in one process and in several. What was acknowledged is there,
 //! and nobody who looks while others write is ever told that something is wrong.
 
-use evidenced::clock;
+use chrono::{DateTime, Utc};
+use evidenced::clock::{self, Clock};
 use evidenced::log::append::{Appender, Receipt};
 use evidenced::log::leaf::Role;
 use evidenced::log::store::{Filter, Paths, Reader};
 use evidenced::log::tree;
 use evidenced::log::verify_store::verify_store;
 use std::io::{BufRead as _, BufReader};
+use std::panic::AssertUnwindSafe;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use crate::snapshot;
 
@@ -181,4 +185,60 @@ fn processes_append_at_once() {
     });
     assert_eq!(receipts.len() as u64, 2 * EACH);
     check(&paths, receipts, 1);
+}
+
+/// A clock that panics as often as it is told to.
+#[derive(Default)]
+struct Faulty(AtomicU64);
+
+impl Clock for Faulty {
+    fn now(&self) -> DateTime<Utc> {
+        let told = self
+            .0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+        assert!(told.is_err(), "the clock is broken");
+        DateTime::UNIX_EPOCH
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::ZERO
+    }
+}
+
+#[test]
+fn a_panic_in_a_batch_costs_that_batch_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let paths = Paths::new(folder.path().join("store"));
+    let clock = Arc::new(Faulty::default());
+    let log = Appender::open(&paths, "acme", clock.clone()).unwrap();
+    clock.0.store(3, Ordering::Relaxed);
+    let outcomes: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..8)
+            .map(|n| {
+                let log = &log;
+                scope.spawn(move || {
+                    let name = format!("t{n}");
+                    let append = || log.append_blocking(snapshot("a.b", "s", &name));
+                    std::panic::catch_unwind(AssertUnwindSafe(append))
+                })
+            })
+            .collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let panicked = outcomes.iter().filter(|outcome| outcome.is_err()).count();
+    let acknowledged: Vec<_> = outcomes.into_iter().flatten().flatten().collect();
+    assert!((1..=3).contains(&panicked), "{panicked} panicked");
+    let last = loop {
+        let append = || log.append_blocking(snapshot("a.b", "s", "last"));
+        if let Ok(Ok(receipt)) = std::panic::catch_unwind(AssertUnwindSafe(append)) {
+            break receipt;
+        }
+    };
+    let receipts = acknowledged.into_iter().chain([last]);
+    check(
+        &paths,
+        receipts.map(|r| (r.seq, hex::encode(r.hash))).collect(),
+        1,
+    );
+    assert_eq!(verify_store(&paths, None, &|_, _| {}).unwrap().problems, []);
 }

@@ -4,14 +4,20 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
 
-use super::super::blob::Sealed;
+use super::super::blob::{self, Codec, Sealed};
 use super::super::leaf::{self, BlobRef, Body, Header, Role};
 use super::super::start::{Head, Opened};
-use super::super::store::{self, Paths, StoreError, TREE_LEVELS};
+use super::super::store::{Paths, StoreError, TREE_LEVELS};
 use super::super::tree::{self, Hash};
 use super::{Answer, AppendError, Draft, Receipt};
 use crate::clock::SharedClock;
 
+/// Begins the transaction that [`commit`] ends. Nobody else can write from here on.
+pub(super) fn begin(connection: &Connection) -> Result<(), StoreError> {
+    execute(connection, "BEGIN IMMEDIATE", [])
+}
+
+/// Writes a batch, in the transaction that was begun.
 pub(super) fn commit(
     opened: &mut Opened,
     drafts: Vec<Draft>,
@@ -20,7 +26,7 @@ pub(super) fn commit(
     paths: &Paths,
 ) -> Result<Vec<Answer>, StoreError> {
     let mut head = opened.head.clone();
-    let transaction = opened.connection.transaction().map_err(writing)?;
+    let connection = &opened.connection;
     let mut receipts = Vec::with_capacity(drafts.len());
     for draft in drafts {
         let header = Header {
@@ -31,18 +37,20 @@ pub(super) fn commit(
             boot,
             mono_ms: u64::try_from(clock.monotonic().as_millis()).unwrap_or(0),
         };
-        receipts.push(match existing_evaluation(&transaction, &draft.body)? {
+        receipts.push(match existing_evaluation(connection, &draft.body)? {
             Some(receipt) => Ok(receipt),
-            None => append_leaf(&transaction, &mut head, &header, draft)?,
+            None => append_leaf(connection, &mut head, &header, draft)?,
         });
     }
     if head.frontier.size() > opened.head.frontier.size() {
         let note = opened.signer.sign(head.frontier.size(), &head.frontier.root());
-        keep_checkpoint(&transaction, head.frontier.size(), &note)?;
+        keep_checkpoint(connection, head.frontier.size(), &note)?;
         head.checkpoint = note;
-        transaction.commit().map_err(writing)?;
+        execute(connection, "COMMIT", [])?;
         opened.head = head;
         opened.move_guard().map_err(StoreError::io(paths.guard()))?;
+    } else {
+        execute(connection, "ROLLBACK", [])?;
     }
     Ok(receipts)
 }
@@ -101,14 +109,14 @@ fn append_leaf(
         insert_blob(connection, header.seq, &sealed)?;
     }
     let hash = tree::hash_leaf(&bytes);
-    insert(
+    execute(
         connection,
         "INSERT INTO leaf VALUES (?, ?, ?)",
         params![header.seq, hash, bytes],
     )?;
     let lead = leaf::lead(&bytes, header.log, header.seq, &header.prev)
         .map_err(|what| StoreError::Damaged(format!("the new leaf {what}")))?;
-    insert(
+    execute(
         connection,
         "INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?)",
         params![
@@ -128,7 +136,7 @@ fn append_leaf(
         }
     });
     for (level, position, hash) in subtrees {
-        insert(
+        execute(
             connection,
             "INSERT INTO tree VALUES (?, ?, ?)",
             params![level, position, hash],
@@ -142,7 +150,7 @@ fn append_leaf(
 }
 
 fn insert_blob(connection: &Connection, seq: u64, sealed: &Sealed) -> Result<(), StoreError> {
-    insert(
+    execute(
         connection,
         "INSERT INTO blob (sha256, seq, size, codec, bytes, stored_sha256, payload_sha256, row_sha256) \
          VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -169,8 +177,9 @@ fn unchanged(
 ) -> Result<Option<(Hash, u64)>, StoreError> {
     let mut statement = connection
         .prepare_cached(
-            "SELECT b.sha256, b.size, b.seq, ifnull(s.collector, e.collector), ifnull(s.source, e.source), \
-             ifnull(s.target, e.target) FROM blob AS b JOIN entry AS e ON e.seq = b.seq \
+            "SELECT ifnull(s.collector, e.collector), ifnull(s.source, e.source), ifnull(s.target, e.target), \
+             b.sha256, b.size, b.codec, b.bytes, leaf.bytes \
+             FROM blob AS b JOIN entry AS e ON e.seq = b.seq JOIN leaf ON leaf.seq = b.seq \
              LEFT JOIN entry AS s ON s.seq = e.snapshot WHERE b.payload_sha256 = ?",
         )
         .map_err(writing)?;
@@ -178,26 +187,23 @@ fn unchanged(
     let mut rows = statement.query([sealed.payload_sha256]).map_err(writing)?;
     while let Some(row) = rows.next().map_err(writing)? {
         let column = |index| row.get::<_, Option<String>>(index).map_err(writing);
-        if [column(3)?, column(4)?, column(5)?] != scope {
+        if [column(0)?, column(1)?, column(2)?] != scope {
             continue;
         }
-        let (sha256, size, seq): (Hash, u64, u64) = (
-            row.get(0).map_err(writing)?,
-            row.get(1).map_err(writing)?,
-            row.get(2).map_err(writing)?,
-        );
-        let names_it = |leaf: leaf::Leaf| {
-            leaf.blobs
-                .iter()
-                .any(|blob| blob.sha256 == sha256 && blob.role == *role)
-        };
-        let bytes = store::leaf_bytes(connection, seq)?.unwrap_or_default();
-        if !leaf::decode(&bytes).is_ok_and(names_it) {
-            continue;
-        }
+        let (sha256, size): (Hash, u64) = (row.get(3).map_err(writing)?, row.get(4).map_err(writing)?);
+        let bytes = |index| row.get_ref(index).ok()?.as_bytes().ok();
         // A damaged candidate is for `verify` to report; here it only means that the payload is stored anew.
-        let stored = store::payload(connection, &sha256).ok().flatten();
-        if stored.is_some_and(|payload| Hash::from(Sha256::digest(payload)) == sealed.payload_sha256) {
+        let payload = bytes(5)
+            .and_then(|name| Codec::parse(std::str::from_utf8(name).ok()?))
+            .zip(bytes(6))
+            .and_then(|(codec, stored)| blob::payload(&sha256, size, codec, stored).ok());
+        if payload.is_some_and(|payload| Hash::from(Sha256::digest(payload)) == sealed.payload_sha256)
+            && bytes(7).and_then(leaf::blobs).is_some_and(|blobs| {
+                blobs
+                    .iter()
+                    .any(|blob| blob.sha256 == sha256 && blob.role == *role)
+            })
+        {
             return Ok(Some((sha256, size)));
         }
     }
@@ -241,27 +247,20 @@ fn keep_checkpoint(connection: &Connection, size: u64, note: &str) -> Result<(),
         day.replace("{}", "checkpoint.size"),
         day.replace("{}", "(SELECT max(size) FROM checkpoint)"),
     );
-    insert(connection, &sql, [])?;
-    insert(
+    execute(connection, &sql, [])?;
+    execute(
         connection,
         "INSERT INTO checkpoint VALUES (?, ?)",
         params![size, note],
     )
 }
 
-fn insert(connection: &Connection, sql: &str, values: impl rusqlite::Params) -> Result<(), StoreError> {
+fn execute(connection: &Connection, sql: &str, values: impl rusqlite::Params) -> Result<(), StoreError> {
     connection
         .prepare_cached(sql)
         .and_then(|mut statement| statement.execute(values))
         .map_err(writing)?;
     Ok(())
-}
-
-pub(super) fn data_version(connection: &Connection) -> Result<i64, StoreError> {
-    connection
-        .prepare_cached("PRAGMA data_version")
-        .and_then(|mut statement| statement.query_row([], |row| row.get(0)))
-        .map_err(writing)
 }
 
 fn writing(error: rusqlite::Error) -> StoreError {
