@@ -29,7 +29,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Changed whenever the stores would come out differently.
-const VERSION: u32 = 1;
+const VERSION: u32 = 3;
 
 /// Leaves in the large stores.
 pub(crate) const LEAVES: u64 = 1_000_000;
@@ -76,51 +76,54 @@ pub(crate) fn store(content: Content) -> Paths {
 fn build(paths: &Paths, content: Content) {
     let log = Appender::open(paths, "bench", Arc::new(Pace::default())).unwrap();
     let plan = begin(&log, paths);
-    let appended = AtomicU64::new(3);
-    let (limit, workers) = match content {
-        Content::Leaves | Content::Fleet => (LEAVES, 256),
-        Content::Raw | Content::Zstd => (u64::MAX, 4),
+    match content {
+        Content::Leaves => append_rounds(&log, plan, false),
+        Content::Fleet => append_rounds(&log, plan, true),
+        Content::Raw => append_blobs(&log, plan, Random::bytes),
+        Content::Zstd => append_blobs(&log, plan, Random::resources),
+    }
+}
+
+/// Appends rounds of all hosts at once, so that batches are large, up to [`LEAVES`]. Evidence changes with every 24th
+/// round.
+fn append_rounds(log: &Appender, plan: u64, own_provenance: bool) {
+    // Key, plan and scope are there.
+    let size = AtomicU64::new(3);
+    let take = |count| {
+        let more = |size| (size + count <= LEAVES).then_some(size + count);
+        size.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
+            .is_ok()
     };
-    let bytes = AtomicU64::new(0);
-    let more = |count: u64| appended.fetch_add(count, Ordering::Relaxed) + count <= limit;
     std::thread::scope(|scope| {
-        for worker in 0..workers {
-            let (log, more, bytes) = (log.clone(), &more, &bytes);
+        for number in 0..HOSTS {
+            let (host, take) = (Host { number, plan }, &take);
             scope.spawn(move || {
-                let mut random = Random(worker + 1);
-                for round in 0.. {
-                    let host = Host {
-                        number: usize::try_from(worker).unwrap() % HOSTS,
-                        plan,
-                    };
-                    let payload = match content {
-                        Content::Raw => random.bytes(),
-                        Content::Zstd => random.resources(),
-                        Content::Leaves | Content::Fleet => {
-                            let own = (content == Content::Fleet).then_some(round);
-                            if !more(2) {
-                                // Whoever comes last fills up to the very number.
-                                while more(1) {
-                                    log.append_blocking(host.failure()).unwrap();
-                                }
-                                return;
-                            }
-                            host.round(&log, round / 24, own);
-                            if round % 25 == 24 && more(1) {
-                                log.append_blocking(host.failure()).unwrap();
-                            }
-                            continue;
-                        }
-                    };
-                    if bytes.fetch_add(payload.len() as u64, Ordering::Relaxed) > BLOB_BYTES {
-                        return;
+                let mut rounds = 0..;
+                while take(2) {
+                    let round: u64 = rounds.next().unwrap();
+                    host.round(log, round / 24, own_provenance.then_some(round));
+                    if round % 25 == 24 && take(1) {
+                        log.append_blocking(host.failure()).unwrap();
                     }
-                    let draft = Draft::new(host.snapshot()).with_blob(Role::Raw, JSON, &payload);
-                    log.append_blocking(draft.unwrap()).unwrap();
                 }
             });
         }
     });
+    while take(1) {
+        log.append_blocking(Host { number: 0, plan }.failure()).unwrap();
+    }
+}
+
+/// Appends snapshots with a payload each, [`BLOB_BYTES`] in all.
+fn append_blobs(log: &Appender, plan: u64, payload: fn(&mut Random) -> Vec<u8>) {
+    let (mut random, mut bytes) = (Random(1), 0);
+    while bytes < BLOB_BYTES {
+        let payload = payload(&mut random);
+        bytes += payload.len() as u64;
+        let draft = Draft::new(Host { number: 0, plan }.snapshot());
+        log.append_blocking(draft.with_blob(Role::Raw, JSON, &payload).unwrap())
+            .unwrap();
+    }
 }
 
 /// Appends the plan and the scope; returns the plan's position.
@@ -182,31 +185,32 @@ impl Host {
     /// Appends a snapshot and then its evaluation. Equal `version`s have equal evidence, and equal `run`s equal
     /// provenance.
     pub(crate) fn round(self, log: &Appender, version: u64, run: Option<u64>) {
-        let evidence = json!({ "resources": [{
-            "id": "clock", "kind": "host.time", "name": self.name(), "as_of": null, "call": 0,
-            "attributes": { "synchronised": true, "version": version }, "unknown": {},
-        }]});
-        let provenance = json!({
-            "caller": { "host": self.name(), "run": run },
-            "calls": [{ "service": "chronyc", "operation": "-c tracking", "parameters": {}, "status": "0",
-                "started": "2026-01-01T00:00:00.000Z", "duration_ms": 12, "request_id": null, "pages": 1,
-                "items": 1, "body_sha256": "0".repeat(64), "server_date": null }],
-            "completeness": { "complete": true, "basis": "one clock", "expected": 1, "read": 1 },
-        });
+        let (name, no_digest) = (self.name(), "0".repeat(64));
+        let run = run.map_or_else(|| "null".to_owned(), |run| run.to_string());
+        let evidence = format!(
+            r#"{{"resources":[{{"id":"clock","kind":"host.time","name":"{name}","as_of":null,"call":0,
+            "attributes":{{"synchronised":true,"version":{version}}},"unknown":{{}}}}]}}"#
+        );
+        let provenance = format!(
+            r#"{{"caller":{{"host":"{name}","run":{run}}},"calls":[{{"service":"chronyc","operation":"-c tracking",
+            "parameters":{{}},"status":"0","started":"2026-01-01T00:00:00.000Z","duration_ms":12,"request_id":null,
+            "pages":1,"items":1,"body_sha256":"{no_digest}","server_date":null}}],
+            "completeness":{{"complete":true,"basis":"one clock","expected":1,"read":1}}}}"#
+        );
         let snapshot = Draft::new(self.snapshot())
-            .with_blob(Role::Evidence, JSON, evidence.to_string().as_bytes())
-            .and_then(|draft| draft.with_blob(Role::Provenance, JSON, provenance.to_string().as_bytes()));
+            .with_blob(Role::Evidence, JSON, evidence.as_bytes())
+            .and_then(|draft| draft.with_blob(Role::Provenance, JSON, provenance.as_bytes()));
         let receipt = log.append_blocking(snapshot.unwrap()).unwrap();
-        let findings = json!({ "findings": [{
-            "test": "host-time-synchronised", "resource": self.name(), "outcome": "pass", "reason": "",
-        }]});
+        let findings = format!(
+            r#"{{"findings":[{{"test":"host-time-synchronised","resource":"{name}","outcome":"pass","reason":""}}]}}"#
+        );
         let evaluation = Draft::new(Body::Evaluation(EvaluationLeaf {
             snapshot: receipt.seq,
             plan: self.plan,
             results: json!([{ "test": "host-time-synchronised", "outcome": "pass", "pass": 1, "fail": 0,
                 "unknown": 0, "not_applicable": 0, "excepted": 0 }]),
         }));
-        let evaluation = evaluation.with_blob(Role::Findings, JSON, findings.to_string().as_bytes());
+        let evaluation = evaluation.with_blob(Role::Findings, JSON, findings.as_bytes());
         log.append_blocking(evaluation.unwrap()).unwrap();
     }
 

@@ -1,19 +1,29 @@
 //! Reading a store: leaves, payloads, and the index. It has no way to write.
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::path::Path;
 
 use super::super::checkpoint::Origin;
 use super::super::leaf::{self, Leaf};
 use super::super::tree::{self, Hash};
-use super::{Paths, StoreError, check_schema_version, leaf_bytes, opening, payload, reading, size, subtree};
+use super::{
+    Paths, StoreError, TREE_LEVELS, check_schema_version, leaf_bytes, opening, payload, plan_once, reading,
+    size, subtree,
+};
 
 /// A store, to read. It has no way to write.
 pub struct Reader {
     connection: Connection,
     paths: Paths,
     origin: Origin,
+    /// Hashes of subtrees that were needed: proofs of neighbours share nearly all.
+    subtrees: RefCell<HashMap<(u32, u64), Hash>>,
 }
+
+/// So many subtrees are kept, some 64 bytes each.
+const SUBTREES: usize = 100_000;
 
 /// One row of the index.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,6 +86,7 @@ impl Reader {
             connection,
             paths: paths.clone(),
             origin,
+            subtrees: RefCell::default(),
         })
     }
 
@@ -121,21 +132,35 @@ impl Reader {
     /// The newest signed checkpoint.
     pub fn checkpoint(&self) -> Result<String, StoreError> {
         self.connection
-            .query_row(
-                "SELECT note FROM checkpoint ORDER BY size DESC LIMIT 1",
-                [],
-                |row| row.get(0),
-            )
-            .optional()
+            .prepare_cached("SELECT note FROM checkpoint ORDER BY size DESC LIMIT 1")
+            .and_then(|mut statement| statement.query_row([], |row| row.get(0)).optional())
             .map_err(reading)?
             .ok_or_else(|| StoreError::Damaged("the store holds no checkpoint".to_owned()))
     }
 
     /// The audit path of a leaf in the tree of `size` leaves.
     pub fn inclusion_proof(&self, seq: u64, size: u64) -> Result<Option<Vec<Hash>>, StoreError> {
-        tree::inclusion_proof(seq, size, |level, position| {
-            subtree(&self.connection, level, position)
-        })
+        tree::inclusion_proof(seq, size, |level, position| self.subtree(level, position))
+    }
+
+    fn subtree(&self, level: u32, position: u64) -> Result<Hash, StoreError> {
+        if let Some(hash) = self.subtrees.borrow().get(&(level, position)) {
+            return Ok(*hash);
+        }
+        let hash = if level == 0 || TREE_LEVELS.contains(&level) {
+            subtree(&self.connection, level, position)?
+        } else {
+            tree::hash_node(
+                &self.subtree(level - 1, position * 2)?,
+                &self.subtree(level - 1, position * 2 + 1)?,
+            )
+        };
+        let mut known = self.subtrees.borrow_mut();
+        if known.len() >= SUBTREES {
+            known.clear();
+        }
+        known.insert((level, position), hash);
+        Ok(hash)
     }
 
     /// Entries that match, oldest first.
@@ -189,8 +214,10 @@ impl Reader {
             }
             Some((collector, source, target)) => {
                 let sql = "SELECT max(seq) FROM entry WHERE collector = ? AND source = ? AND target IS ? AND kind = ?";
+                let scope = params![collector, source, target, kind];
                 self.connection
-                    .query_row(sql, params![collector, source, target, kind], |row| row.get(0))
+                    .prepare_cached(sql)
+                    .and_then(|mut statement| statement.query_row(scope, |row| row.get(0)))
             }
         };
         found.map_err(reading)
@@ -199,11 +226,8 @@ impl Reader {
     /// The newest evaluation of a snapshot.
     pub fn evaluation_of(&self, snapshot: u64) -> Result<Option<u64>, StoreError> {
         self.connection
-            .query_row(
-                "SELECT max(seq) FROM entry WHERE snapshot = ?",
-                [snapshot],
-                |row| row.get(0),
-            )
+            .prepare_cached("SELECT max(seq) FROM entry WHERE snapshot = ?")
+            .and_then(|mut statement| statement.query_row([snapshot], |row| row.get(0)))
             .map_err(reading)
     }
 
@@ -252,6 +276,7 @@ fn open_read_only(paths: &Paths) -> Result<Connection, StoreError> {
     } else {
         connection
     };
+    plan_once(&connection)?;
     connection
         .execute_batch("PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;")
         .map_err(opening)?;
