@@ -146,7 +146,7 @@ pub(crate) fn snapshot() -> Draft {
         complete: true,
         resources: 2,
     });
-    let compressible = "{\"resources\":[]}".repeat(8);
+    let compressible = "{\"resources\":[]}".repeat(64);
     Draft::new(body)
         .with_blob(Role::Evidence, "application/json", compressible.as_bytes())
         .unwrap()
