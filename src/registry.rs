@@ -1,6 +1,7 @@
 //! The only list of collectors, and the only place that names vendors. A new collector is one line here.
 
 use evidenced_collector_api::{Collector, SettingsError};
+use evidenced_collector_aws as aws;
 use evidenced_collector_host as host;
 
 use crate::config::{Config, ConfigError, Problem, Settings, closest};
@@ -19,12 +20,32 @@ pub struct Registered {
 }
 
 /// Every collector.
-pub const COLLECTORS: &[Registered] = &[Registered {
-    vendor: "host",
-    id: "host.baseline",
-    about: "this machine: system, updates, disk encryption, accounts, sshd, listening sockets, clock",
-    build: |settings| Ok(host::baseline(settings.read()?)),
-}];
+pub const COLLECTORS: &[Registered] = &[
+    Registered {
+        vendor: "aws",
+        id: "aws.iam.mfa",
+        about: "AWS accounts: root and users, MFA devices, access keys, password policy",
+        build: |settings| Ok(aws::iam_mfa(settings.read()?)),
+    },
+    Registered {
+        vendor: "aws",
+        id: "aws.organization.accounts",
+        about: "AWS organisation: the accounts there are, against those collected from",
+        build: |settings| Ok(aws::organization_accounts(settings.read()?)),
+    },
+    Registered {
+        vendor: "aws",
+        id: "aws.s3.encryption",
+        about: "S3 buckets: encryption and keys, public access, policy, versioning, lock, logging",
+        build: |settings| Ok(aws::s3_encryption(settings.read()?)),
+    },
+    Registered {
+        vendor: "host",
+        id: "host.baseline",
+        about: "this machine: system, updates, disk encryption, accounts, sshd, listening sockets, clock",
+        build: |settings| Ok(host::baseline(settings.read()?)),
+    },
+];
 
 /// A collector ready to run, on one source.
 pub struct Job {

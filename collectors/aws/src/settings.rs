@@ -1,0 +1,192 @@
+//! The settings of a source of type `aws`.
+
+use serde::Deserialize;
+
+/// What a source of type `aws` says. All keys may be left out: then it is the account that the environment's own
+/// credentials belong to.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// A profile of the shared configuration files; else the default chain of credentials.
+    pub profile: Option<String>,
+    /// The region that is asked for what has none, and that tells the partition (China, `GovCloud`).
+    pub region: Option<String>,
+    /// The name of the role to assume in every other account.
+    pub role: Option<RoleName>,
+    /// The external id that the role's trust policy asks for.
+    pub external_id: Option<String>,
+    /// What the sessions are called in the account's trail.
+    pub session_name: SessionName,
+    /// The accounts to collect from.
+    pub accounts: Vec<AccountId>,
+    /// Whether the accounts are those of the organisation instead.
+    pub organization: bool,
+    /// Accounts of the organisation that are not collected from, and why.
+    pub excluded: Vec<Excluded>,
+    /// The tag that holds a bucket's data class.
+    pub data_class_tag: DataClassTag,
+    /// How many calls are made in a second, to each account.
+    pub calls_per_second: CallsPerSecond,
+    /// How many calls are under way at once, to each account.
+    pub concurrency: Concurrency,
+}
+
+/// An account that is left out.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Excluded {
+    /// Which.
+    pub account: AccountId,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Defines a checked value that is read from a string or number.
+macro_rules! checked {
+    ($(#[$doc:meta])* $name:ident($inner:ty $(= $default:expr)?), $good:expr, $expected:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+        #[serde(try_from = "toml_value::Plain")]
+        pub struct $name(pub $inner);
+
+        impl TryFrom<toml_value::Plain> for $name {
+            type Error = String;
+
+            fn try_from(value: toml_value::Plain) -> Result<Self, String> {
+                let good: fn(&$inner) -> bool = $good;
+                <$inner>::try_from(value)
+                    .ok()
+                    .filter(good)
+                    .map(Self)
+                    .ok_or_else(|| $expected.to_owned())
+            }
+        }
+
+        $(impl Default for $name {
+            fn default() -> Self {
+                Self($default)
+            }
+        })?
+    };
+}
+
+/// A text or a whole number, as a settings file holds them.
+mod toml_value {
+    use serde::Deserialize;
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    pub enum Plain {
+        Text(String),
+        Number(i64),
+    }
+
+    impl TryFrom<Plain> for String {
+        type Error = ();
+
+        fn try_from(value: Plain) -> Result<Self, ()> {
+            match value {
+                Plain::Text(text) => Ok(text),
+                Plain::Number(_) => Err(()),
+            }
+        }
+    }
+
+    impl TryFrom<Plain> for u16 {
+        type Error = ();
+
+        fn try_from(value: Plain) -> Result<Self, ()> {
+            match value {
+                Plain::Number(number) => Self::try_from(number).map_err(|_| ()),
+                Plain::Text(_) => Err(()),
+            }
+        }
+    }
+}
+
+checked!(
+    /// An account's number.
+    AccountId(String),
+    |id| id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_digit()),
+    "an account is 12 digits in quotes: \"123456789012\""
+);
+
+checked!(
+    /// The name of a role, with its path.
+    RoleName(String),
+    |name| (1..=576).contains(&name.len()) && !name.contains(':') && name.chars().all(|c| c.is_ascii_graphic()),
+    "role is the name of a role without account, with its path if it has one: \"audit/evidenced\""
+);
+
+checked!(
+    /// The name of a session.
+    SessionName(String = "evidenced".to_owned()),
+    |name| (2..=64).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_=,.@-".contains(&byte)),
+    "session_name has 2 to 64 of letters, digits and _=,.@-"
+);
+
+checked!(
+    /// Why an account is left out.
+    Reason(String),
+    |reason| !reason.trim().is_empty(),
+    "an exclusion needs a reason that an auditor can read"
+);
+
+checked!(
+    /// The name of a tag.
+    DataClassTag(String = "data-class".to_owned()),
+    |name| (1..=128).contains(&name.chars().count()),
+    "data_class_tag is the name of a tag, of at most 128 characters"
+);
+
+checked!(
+    /// Calls in a second.
+    CallsPerSecond(u16 = 50),
+    |number| (1..=1000).contains(number),
+    "calls_per_second is a number from 1 to 1000"
+);
+
+checked!(
+    /// Calls at once.
+    Concurrency(u16 = 16),
+    |number| (1..=100).contains(number),
+    "concurrency is a number from 1 to 100"
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Settings, String> {
+        toml::from_str(text).map_err(|error: toml::de::Error| error.message().to_owned())
+    }
+
+    #[test]
+    fn nothing_needs_to_be_set() {
+        let settings = read("").unwrap();
+        assert_eq!(settings.session_name.0, "evidenced");
+        assert_eq!(settings.calls_per_second.0, 50);
+        assert!(settings.accounts.is_empty());
+    }
+
+    #[test]
+    fn a_wrong_value_is_refused_in_words_that_say_what_is_right() {
+        for (text, expected) in [
+            ("accounts = [\"12345\"]", "an account is 12 digits"),
+            ("accounts = [123456789012]", "an account is 12 digits"),
+            ("role = \"arn:aws:iam::1:role/x\"", "without account"),
+            ("session_name = \"a b\"", "session_name has"),
+            ("calls_per_second = 0", "from 1 to 1000"),
+            ("concurrency = \"4\"", "from 1 to 100"),
+            (
+                "excluded = [{ account = \"123456789012\", reason = \" \" }]",
+                "needs a reason",
+            ),
+            ("acounts = []", "unknown field `acounts`"),
+        ] {
+            let error = read(text).unwrap_err();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+    }
+}
