@@ -21,7 +21,7 @@ pub struct Lists {
     pub sources: Vec<PlannedSource>,
     /// The collectors there are, by id.
     pub collectors: BTreeMap<String, PlannedCollector>,
-    /// Tests, controls and exclusions.
+    /// Tests, controls and exclusions, as far as they are in scope.
     pub rules: Rules,
 }
 

@@ -97,7 +97,7 @@ pub fn jobs(config: &Config) -> Result<Vec<Job>, ConfigError> {
     Ok(jobs)
 }
 
-/// The lists that a plan of this configuration seals.
+/// The lists that a plan of this configuration seals: of the rules, those in scope.
 pub fn lists(config: &Config, jobs: &[Job], rules: Rules) -> Lists {
     let sources = config.sources.iter().map(|source| PlannedSource {
         name: source.name.as_str().to_owned(),
@@ -119,10 +119,15 @@ pub fn lists(config: &Config, jobs: &[Job], rules: Rules) -> Lists {
             PlannedCollector::of(job.collector.as_ref()),
         )
     });
+    let kinds: Vec<_> = jobs
+        .iter()
+        .flat_map(|job| job.collector.kinds())
+        .copied()
+        .collect();
     Lists {
         sources: sources.collect(),
         collectors: collectors.collect(),
-        rules,
+        rules: rules.in_scope(&kinds),
     }
 }
 

@@ -14,7 +14,11 @@ use super::toml_table::At;
 use super::{Problem, Rules};
 
 /// The shipped files: a name for messages, and the text.
-pub const FILES: &[(&str, &str)] = &[("host.toml", include_str!("catalogue/host.toml"))];
+pub const FILES: &[(&str, &str)] = &[
+    ("host.toml", include_str!("catalogue/host.toml")),
+    ("aws.toml", include_str!("catalogue/aws.toml")),
+    ("s3.toml", include_str!("catalogue/s3.toml")),
+];
 
 impl Rules {
     /// What ships with this program.
@@ -142,6 +146,14 @@ impl Join<'_> {
 fn set<T>(field: &mut T, value: Option<T>) {
     if let Some(value) = value {
         *field = value;
+    }
+}
+
+fn note_overridden(overridden: &mut Vec<String>, given: &[&str]) {
+    for field in given {
+        if !overridden.iter().any(|known| known == field) {
+            overridden.push((*field).to_owned());
+        }
     }
 }
 

@@ -103,6 +103,12 @@ pub struct Control {
     /// Why not, where not.
     #[serde(default)]
     pub reason: Option<String>,
+    /// Whether it came with this program.
+    #[serde(default)]
+    pub shipped: bool,
+    /// Which fields a later file changed, for an auditor to see.
+    #[serde(default)]
+    pub overridden: Vec<String>,
 }
 
 /// What is out of scope. A condition that is not given matches everything; at least one is.

@@ -153,7 +153,7 @@ fn test(value: &Spanned<DeValue<'_>>, problems: &mut Vec<Problem>) -> Option<Tes
 
 fn example(value: &Spanned<DeValue<'_>>, problems: &mut Vec<Problem>) -> Option<ExampleEntry> {
     let mut table = Table::read(value, "example", &EXAMPLE, problems)?;
-    let given = plain(table.values("given"));
+    let given = attributes(&mut table);
     let unknown = unknown(&mut table);
     let parameters = table.values("parameters").unwrap_or_default();
     let now = table.instant("now");
@@ -181,6 +181,18 @@ fn example(value: &Spanned<DeValue<'_>>, problems: &mut Vec<Problem>) -> Option<
         now,
         outcome: outcome?.value,
     })
+}
+
+/// A table, or the same as JSON text: TOML has no null.
+fn attributes(table: &mut Table<'_, '_, '_>) -> BTreeMap<String, Value> {
+    if table.raw("given").is_some_and(|value| value.get_ref().is_str()) {
+        let read = table.parsed("given", |text| {
+            serde_json::from_str(text).map_err(|error| format!("given is no JSON object: {error}"))
+        });
+        return read.map(|at| at.value).unwrap_or_default();
+    }
+    let values = table.values("given").unwrap_or_default();
+    values.into_iter().map(|(name, at)| (name, at.value)).collect()
 }
 
 /// Names of attributes, or names and reasons.
@@ -284,14 +296,6 @@ fn given(table: &Table<'_, '_, '_>, keys: &[&'static str]) -> Vec<&'static str> 
     keys.iter()
         .copied()
         .filter(|key| *key != "id" && table.has(key))
-        .collect()
-}
-
-fn plain(values: Option<BTreeMap<String, At<Value>>>) -> BTreeMap<String, Value> {
-    values
-        .unwrap_or_default()
-        .into_iter()
-        .map(|(name, at)| (name, at.value))
         .collect()
 }
 

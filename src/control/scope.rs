@@ -1,8 +1,32 @@
-//! Which resources are out of scope.
+//! Which rules and which resources are out of scope.
 
 use evidenced_collector_api::Resource;
 
-use super::{Exclusion, TestId};
+use super::{Control, Exclusion, Rules, Test, TestId};
+
+impl Rules {
+    /// These rules without what came with this program for vendors that the company does not use: controls none of
+    /// whose tests is on a kind that a configured collector yields, and the tests that only they need. What the
+    /// company wrote stays, a control of which it changed a field too: where nobody can observe that, it is unknown.
+    #[must_use]
+    pub fn in_scope(mut self, kinds: &[&str]) -> Self {
+        let observed = |test: &Test| kinds.contains(&test.resource.as_str());
+        let tests = &self.tests;
+        self.controls.retain(|control| {
+            let serves = |test: &&Test| control.tests.contains(&test.id);
+            !is_as_shipped(control) || tests.iter().filter(serves).any(observed)
+        });
+        let controls = &self.controls;
+        self.tests.retain(|test| {
+            observed(test) || !test.shipped || controls.iter().any(|control| control.tests.contains(&test.id))
+        });
+        self
+    }
+}
+
+fn is_as_shipped(control: &Control) -> bool {
+    control.shipped && control.overridden.is_empty()
+}
 
 impl Exclusion {
     /// Whether it takes this resource out of this test's scope.
@@ -53,6 +77,85 @@ fn matches(pattern: &str, text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const HOST: [&str; 2] = ["host.mount", "host.account"];
+
+    fn ids(rules: &Rules) -> (Vec<&str>, Vec<&str>) {
+        (
+            rules.controls.iter().map(|control| control.id.as_str()).collect(),
+            rules.tests.iter().map(|test| test.id.as_str()).collect(),
+        )
+    }
+
+    #[test]
+    fn what_ships_for_vendors_that_are_not_used_is_out_of_scope() {
+        let rules = Rules::shipped().unwrap().in_scope(&HOST);
+        assert_eq!(
+            ids(&rules),
+            (
+                vec!["data-at-rest-encrypted", "host-accounts-authorised"],
+                vec!["host-disk-encrypted", "host-accounts-expected"]
+            )
+        );
+        let rules = Rules::shipped().unwrap().in_scope(&["aws.organization.account"]);
+        assert_eq!(
+            ids(&rules),
+            (vec!["cloud-accounts-observed"], vec!["aws-accounts-covered"])
+        );
+    }
+
+    #[test]
+    fn numbers_for_a_vendor_that_is_not_used_bring_nothing_into_scope() {
+        let text = "[[test]]\nid = \"aws-key-age\"\nparameters = { max_age_days = 60 }\n";
+        let rules = Rules::shipped().unwrap().with(text).unwrap();
+        assert_eq!(ids(&rules.in_scope(&HOST)).0.len(), 2);
+    }
+
+    #[test]
+    fn what_the_company_says_itself_stays_in_scope_though_nobody_observes_it() {
+        let text = r#"
+            [[control]]
+            id = "access-keys-renewed"
+            owner = "alice"
+            [[control]]
+            id = "our-second-factors"
+            statement = "We have second factors."
+            owner = "bob"
+            criteria = ["CC6.1"]
+            tests = ["aws-console-mfa"]
+            [[test]]
+            id = "thing-on"
+            title = "The thing is on"
+            doc = "Whether the thing is on."
+            resource = "acme.thing"
+            passes = "resource.on"
+            severity = "low"
+            example = [{ given = { on = true }, outcome = "pass" }, { given = { on = false }, outcome = "fail" }]
+        "#;
+        let rules = Rules::shipped().unwrap().with(text).unwrap().in_scope(&[]);
+        assert_eq!(
+            ids(&rules),
+            (
+                vec!["access-keys-renewed", "our-second-factors"],
+                vec!["aws-console-mfa", "aws-key-age", "thing-on"]
+            )
+        );
+    }
+
+    /// Else a control would be half in scope, and unknown for a vendor that is not used.
+    #[test]
+    fn a_shipped_control_rests_on_kinds_of_one_collector() {
+        let rules = Rules::shipped().unwrap();
+        for control in &rules.controls {
+            assert!(is_as_shipped(control), "{}", control.id);
+            let tests = rules.tests.iter().filter(|test| control.tests.contains(&test.id));
+            let families: std::collections::BTreeSet<_> = tests
+                .filter_map(|test| test.resource.rsplit_once('.'))
+                .map(|(family, _)| family)
+                .collect();
+            assert_eq!(families.len(), 1, "{}: {families:?}", control.id);
+        }
+    }
 
     #[test]
     fn a_star_is_any_run_and_a_question_mark_any_one() {

@@ -1,6 +1,6 @@
 //! Joins a `[[control]]` with the control that it overrides, or makes a new one of it.
 
-use super::{Join, no_such_test, set, values};
+use super::{Join, no_such_test, note_overridden, set, values};
 use crate::control::read::ControlEntry;
 use crate::control::{Control, Rules};
 
@@ -45,8 +45,14 @@ impl Join<'_> {
                 tests: Vec::new(),
                 enabled: true,
                 reason: None,
+                shipped: self.shipped,
+                overridden: Vec::new(),
             },
-            |index| rules.controls[index].clone(),
+            |index| {
+                let mut control = rules.controls[index].clone();
+                note_overridden(&mut control.overridden, &entry.given);
+                control
+            },
         );
         set(&mut control.statement, entry.statement);
         set(&mut control.owner, entry.owner);

@@ -4,7 +4,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::{Join, set};
+use super::{Join, note_overridden, set};
 use crate::control::expression::Expression;
 use crate::control::read::{ExampleEntry, TestEntry};
 use crate::control::toml_table::At;
@@ -17,11 +17,7 @@ impl Join<'_> {
         let mut test = if let Some(index) = known {
             self.may_override(&rules.tests[index], &entry);
             let mut test = rules.tests[index].clone();
-            for field in &entry.given {
-                if !test.overridden.iter().any(|known| known == field) {
-                    test.overridden.push((*field).to_owned());
-                }
-            }
+            note_overridden(&mut test.overridden, &entry.given);
             test
         } else {
             let required = ["title", "doc", "resource", "passes", "severity", "example"];

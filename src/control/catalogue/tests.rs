@@ -1,7 +1,7 @@
 //! What ships holds, and what a company writes is checked to the letter.
 
 use super::*;
-use crate::control::{Compiled, MaxAge, Outcome, Severity, Test, TestId};
+use crate::control::{Compiled, MaxAge, Outcome, Severity, Test};
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -64,32 +64,52 @@ fn every_example_of_the_shipped_catalogue_holds() {
 }
 
 #[test]
-fn the_six_host_tests_are_there_with_their_criteria() {
+fn every_shipped_test_serves_the_criteria_that_it_is_meant_for() {
+    const CRITERIA: [(&str, &str); 26] = [
+        ("host-disk-encrypted", "CC6.1"),
+        ("host-accounts-expected", "CC6.2 CC6.3"),
+        ("host-ssh-hardened", "CC6.1"),
+        ("host-patched", "CC7.1"),
+        ("host-listeners-expected", "CC6.6"),
+        ("host-time-synchronised", "CC7.2"),
+        ("aws-root-mfa", "CC6.1"),
+        ("aws-root-hardware-mfa", "CC6.1"),
+        ("aws-root-no-keys", "CC6.1"),
+        ("aws-root-unused", "CC6.1 CC7.2"),
+        ("aws-console-mfa", "CC6.1"),
+        ("aws-key-age", "CC6.1"),
+        ("aws-credentials-used", "CC6.2 CC6.3"),
+        ("aws-password-policy", "CC6.1"),
+        ("aws-accounts-covered", "CC4.1"),
+        ("s3-classified", "C1.1"),
+        ("s3-kms", "C1.1 CC6.1"),
+        ("s3-key-rotation", "CC6.1"),
+        ("s3-ssec-blocked", "CC6.1"),
+        ("s3-public-access-blocked", "CC6.6"),
+        ("s3-not-public", "CC6.6"),
+        ("s3-tls-only", "CC6.7"),
+        ("s3-acl-disabled", "CC6.3"),
+        ("s3-versioned", "A1.2"),
+        ("s3-locked", "A1.2"),
+        ("s3-access-logged", "CC7.2"),
+    ];
     let rules = shipped();
-    for (id, criteria) in [
-        ("host-disk-encrypted", vec!["CC6.1"]),
-        ("host-accounts-expected", vec!["CC6.2", "CC6.3"]),
-        ("host-ssh-hardened", vec!["CC6.1"]),
-        ("host-patched", vec!["CC7.1"]),
-        ("host-listeners-expected", vec!["CC6.6"]),
-        ("host-time-synchronised", vec!["CC7.2"]),
-    ] {
-        let id = TestId::parse(id).unwrap();
-        assert!(
-            rules
-                .tests
-                .iter()
-                .any(|test| test.id == id && test.shipped && test.enabled)
-        );
-        let served = rules
+    let served = rules.tests.iter().map(|test| {
+        let controls = rules
             .controls
             .iter()
-            .filter(|control| control.tests.contains(&id));
-        let numbers: Vec<_> = served
+            .filter(|control| control.tests.contains(&test.id));
+        let numbers: Vec<_> = controls
             .flat_map(|control| &control.criteria)
             .map(|each| each.number())
             .collect();
-        assert_eq!(numbers, criteria, "{id}");
+        (test.id.as_str(), numbers.join(" "))
+    });
+    let meant = CRITERIA.map(|(id, criteria)| (id, criteria.to_owned()));
+    assert_eq!(served.collect::<Vec<_>>(), meant);
+    for test in &rules.tests {
+        assert!(test.shipped, "{}", test.id);
+        assert_eq!(test.enabled, test.id.as_str() != "s3-classified", "{}", test.id);
     }
 }
 
@@ -405,6 +425,23 @@ fn values_that_json_can_not_hold_are_refused() {
                 .any(|(told, _)| told.contains("the value must be")),
             "{value}"
         );
+    }
+}
+
+#[test]
+fn an_example_may_give_json_text_which_has_a_null_where_toml_has_none() {
+    let with = |given: &str| NEW.replace("{ on = true, size = 10 }", given);
+    let rules = Rules::default()
+        .with(&with(r#"'{"on": false, "size": null, "list": [{"x": null}]}'"#))
+        .unwrap();
+    let given = &rules.tests[0].examples[1].given;
+    assert_eq!(
+        json!(given),
+        json!({"on": false, "size": null, "list": [{"x": null}]})
+    );
+    assert_eq!(Compiled::new(&rules).unwrap().self_test().failures, []);
+    for wrong in ["'[]'", "'{\"on\": }'", "'on'"] {
+        only_problem(Rules::default(), &with(wrong), "given is no JSON object", wrong);
     }
 }
 

@@ -58,7 +58,7 @@ fn every_test_on_a_yielded_kind_has_a_result_and_no_occurrence_is_not_applicable
     );
     assert!(evaluation.results.is_sorted_by_key(|result| result.test.clone()));
     let other = Observation {
-        kinds: &["aws.iam.user"],
+        kinds: &["acme.badge"],
         ..observation(&[])
     };
     assert_eq!(compiled("").evaluate(&other).results, []);
@@ -281,59 +281,54 @@ fn compiled_tests_may_be_shared_between_threads() {
     shared::<Compiled>();
 }
 
-/// Any value for an attribute: mostly what the test expects, sometimes of another type.
-fn value(name: &str) -> BoxedStrategy<Value> {
-    let fit = match name {
-        "uid" | "port" | "security_updates_pending" => {
-            prop_oneof![Just(json!(0)), Just(json!(22)), Just(json!(7))].boxed()
-        }
-        "offset_ms" => prop_oneof![Just(json!(0.5)), Just(json!(-3)), Just(json!(5000))].boxed(),
-        "permit_root_login" => prop_oneof![Just(json!("no")), Just(json!("yes"))].boxed(),
-        "protocol" => prop_oneof![Just(json!("tcp")), Just(json!("udp"))].boxed(),
-        "id" | "name" => prop_oneof![Just(json!("root")), Just(json!("eve"))].boxed(),
-        "package_lists_as_of" | "reboot_required_since" => prop_oneof![
-            Just(json!("2025-12-31T00:00:00Z")),
-            Just(json!("2024-01-01T00:00:00Z"))
-        ]
-        .boxed(),
-        _ => any::<bool>().prop_map(Value::from).boxed(),
-    };
-    let odd = prop_oneof![
-        Just(Value::Null),
-        Just(json!("x")),
-        Just(json!([1])),
-        Just(json!({"a": 1}))
+/// Any value for an attribute: mostly one of an example, sometimes of another type.
+fn value(examples: &BTreeSet<String>) -> BoxedStrategy<Value> {
+    let fit: Vec<Value> = examples
+        .iter()
+        .map(|json| serde_json::from_str(json).unwrap())
+        .collect();
+    let odd = vec![
+        Value::Null,
+        json!(true),
+        json!("x"),
+        json!([1]),
+        json!({"a": 1}),
+        json!([{"active": true, "created": null}]),
     ];
-    prop_oneof![8 => fit, 1 => odd].boxed()
+    let odd = prop::sample::select(odd);
+    if fit.is_empty() {
+        return odd.boxed();
+    }
+    prop_oneof![8 => prop::sample::select(fit), 1 => odd].boxed()
 }
 
 /// A shipped test, a resource of its kind, and one of the attributes that it touches.
 fn judged() -> impl Strategy<Value = (TestId, Resource, String)> {
     let tests = Compiled::new(&Rules::shipped().unwrap()).unwrap().tests;
-    let names: Vec<(TestId, String, Vec<String>)> = tests
-        .iter()
+    let tests = tests.into_iter().filter(|ready| ready.test.enabled);
+    let tests: Vec<(Test, BTreeMap<String, BTreeSet<String>>)> = tests
         .map(|ready| {
             let touched = [ready.applies.attributes(), ready.passes.attributes()].concat();
-            let touched: BTreeSet<String> = touched
-                .into_iter()
-                .filter(|name| *name != "id")
-                .map(str::to_owned)
-                .collect();
-            (
-                ready.test.id.clone(),
-                ready.test.resource.clone(),
-                touched.into_iter().collect(),
-            )
+            let given = |name: &str| {
+                let examples = ready.test.examples.iter();
+                examples
+                    .filter_map(|example| Some(example.given.get(name)?.to_string()))
+                    .collect()
+            };
+            let touched = touched.iter().map(|name| ((*name).to_owned(), given(name)));
+            (ready.test.clone(), touched.collect())
         })
         .collect();
-    prop::sample::select(names).prop_flat_map(|(test, kind, names)| {
-        let values: Vec<_> = names
-            .iter()
-            .map(|name| prop::option::weighted(0.9, value(name)))
+    prop::sample::select(tests).prop_flat_map(|(test, mut touched)| {
+        let id = touched.remove("id").unwrap_or_default();
+        let names: Vec<String> = touched.keys().cloned().collect();
+        let values: Vec<_> = touched
+            .values()
+            .map(|examples| prop::option::weighted(0.9, value(examples)))
             .collect();
-        (values, value("id"), prop::sample::select(names.clone())).prop_map(move |(values, id, chosen)| {
+        (values, value(&id), prop::sample::select(names.clone())).prop_map(move |(values, id, chosen)| {
             let id = id.as_str().unwrap_or("eve").to_owned();
-            let mut resource = Resource::new(&kind, &id, &id, 0);
+            let mut resource = Resource::new(&test.resource, &id, &id, 0);
             for (name, value) in names.iter().zip(values) {
                 match value {
                     Some(value) => resource.attributes.insert(name.clone(), value).map(|_| ()),
@@ -343,7 +338,7 @@ fn judged() -> impl Strategy<Value = (TestId, Resource, String)> {
                         .map(|_| ()),
                 };
             }
-            (test.clone(), resource, chosen)
+            (test.id.clone(), resource, chosen)
         })
     })
 }
@@ -356,7 +351,10 @@ proptest! {
     fn making_an_attribute_unknown_never_makes_anything_better((test, resource, chosen) in judged()) {
         let rules = std::sync::LazyLock::force(&SHIPPED);
         let judge = |resource: &Resource| {
-            let evaluation = rules.evaluate(&observation(std::slice::from_ref(resource)));
+            let evaluation = rules.evaluate(&Observation {
+                kinds: &[&resource.kind],
+                ..observation(std::slice::from_ref(resource))
+            });
             evaluation.findings.into_iter().find(|finding| finding.test == test).unwrap()
         };
         let before = judge(&resource);
