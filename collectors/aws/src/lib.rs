@@ -1,0 +1,1 @@
+//! Evidence about AWS accounts: identity, S3, the organisation.
