@@ -1,6 +1,5 @@
 //! Which accounts, and as whom: the credentials of the environment, and a role in each other account.
 
-use aws_config::default_provider::region::DefaultRegionChain;
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
@@ -53,13 +52,13 @@ impl Access {
         }
     }
 
-    /// For tests: answers come from `http` instead of the network.
+    /// For tests: a configuration whose answers do not come from the network.
     #[cfg(test)]
-    pub(crate) fn over(settings: Settings, http: SharedHttpClient) -> Self {
+    pub(crate) fn over(settings: Settings, config: SdkConfig) -> Self {
         Self {
             settings,
-            http: OnceCell::new_with(Some(http)),
-            base: OnceCell::new(),
+            http: OnceCell::new_with(config.http_client()),
+            base: OnceCell::new_with(Some(config)),
         }
     }
 
@@ -74,23 +73,21 @@ impl Access {
         self.base
             .get_or_init(async || {
                 let settings = &self.settings;
-                let mut region = DefaultRegionChain::builder();
-                if let Some(profile) = &settings.profile {
-                    region = region.profile_name(profile);
-                }
-                let region = match &settings.region {
-                    Some(region) => Some(Region::new(region.clone())),
-                    None => region.build().region().await,
-                };
                 let mut loader = aws_config::defaults(BehaviorVersion::latest())
                     .http_client(self.http().await)
                     .retry_config(connection::retries())
-                    .timeout_config(connection::timeouts())
-                    .region(region.unwrap_or_else(|| Region::from_static(REGION)));
+                    .timeout_config(connection::timeouts());
+                if let Some(region) = &settings.region {
+                    loader = loader.region(Region::new(region.clone()));
+                }
                 if let Some(profile) = &settings.profile {
                     loader = loader.profile_name(profile);
                 }
-                loader.load().await
+                let config = loader.load().await;
+                if config.region().is_some() {
+                    return config;
+                }
+                config.into_builder().region(Region::from_static(REGION)).build()
             })
             .await
     }

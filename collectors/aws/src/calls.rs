@@ -36,11 +36,6 @@ pub const CALLS: &[Needed] = &[
     needed("iam", "GetLoginProfile", "iam:GetLoginProfile"),
     needed("iam", "ListMFADevices", "iam:ListMFADevices"),
     needed("iam", "ListAccessKeys", "iam:ListAccessKeys"),
-    needed(
-        "organizations",
-        "DescribeOrganization",
-        "organizations:DescribeOrganization",
-    ),
     needed("organizations", "ListAccounts", "organizations:ListAccounts"),
     needed("s3", "ListBuckets", "s3:ListAllMyBuckets"),
     needed("s3", "GetBucketLocation", "s3:GetBucketLocation"),

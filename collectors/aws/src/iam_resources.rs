@@ -362,22 +362,53 @@ impl AskedUser {
                 .and_then(|row| row.flag("mfa_active"))
                 .map_err(|_| reason.clone()),
         };
+        let made = time(self.user.create_date());
+        let is_new = row.is_err() && made.zip(generated).is_some_and(|(made, report)| made >= report);
+        let (credentials, changed) = if is_new {
+            let login = self.login.1.as_ref().ok().and_then(|said| said.login_profile());
+            let changed = login.and_then(|profile| time(profile.create_date())).map(text);
+            (self.new_credentials(&password), password.clone().map(|_| changed))
+        } else {
+            let changed = row.clone().and_then(|row| Ok(row.time("password_last_changed")?.map(text)));
+            (row.clone().and_then(credentials), changed)
+        };
         let mut resource = Resource::new("aws.iam.user", arn, self.user.user_name(), list_call)
             .with_result("access_keys", self.access_keys())
-            .with("created", time(self.user.create_date()).map(text))
-            .with_result("credentials", row.clone().and_then(credentials))
+            .with("created", made.map(text))
+            .with_result("credentials", credentials)
             .with_result("mfa_active", mfa)
             .with_result("mfa_devices", devices)
             .with_result("password_enabled", password)
-            .with_result(
-                "password_last_changed",
-                row.clone()
-                    .and_then(|row| Ok(row.time("password_last_changed")?.map(text))),
-            );
+            .with_result("password_last_changed", changed);
         resource.call = vec![report_call, list_call, self.devices.0, self.keys.0, self.login.0];
         resource.call.sort_unstable();
         resource.as_of = row.is_ok().then_some(generated).flatten();
         resource
+    }
+
+    /// Of a user who is younger than the report: nothing can have been used for long.
+    fn new_credentials(&self, password: &Result<bool, String>) -> Result<Vec<Value>, String> {
+        let mut credentials = Vec::new();
+        if password.clone()? {
+            let login = self.login.1.as_ref().ok().and_then(|said| said.login_profile());
+            credentials.push(json!({
+                "kind": "password",
+                "id": "password",
+                "active": true,
+                "since": login.and_then(|profile| time(profile.create_date())).map(text),
+                "last_used": null,
+            }));
+        }
+        for (key, name) in self.access_keys()?.into_iter().zip(["access_key_1", "access_key_2"]) {
+            credentials.push(json!({
+                "kind": "access_key",
+                "id": name,
+                "active": key["active"],
+                "since": key["created"],
+                "last_used": null,
+            }));
+        }
+        Ok(credentials)
     }
 
     fn access_keys(&self) -> Result<Vec<Value>, String> {

@@ -24,6 +24,8 @@ mod policy;
 mod s3_encryption;
 mod s3_resources;
 pub mod settings;
+#[cfg(test)]
+mod tests;
 
 pub use calls::{CALLS, Needed};
 pub use settings::Settings;

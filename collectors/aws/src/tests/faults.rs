@@ -1,0 +1,149 @@
+//! Servers that throttle, fail, fall silent or talk nonsense; listings that lie; what is gone before it is read.
+
+use evidenced_collector_api::FailureClass;
+
+use super::world::{Reply, World, error};
+use super::{collect, collectors, find};
+use crate::calls::CALLS;
+
+fn say(status: u16, body: impl Into<String>) -> Reply {
+    Reply::Say(status, body.into())
+}
+
+#[tokio::test(start_paused = true)]
+async fn throttling_and_passing_failures_are_waited_out() {
+    for call in CALLS {
+        for reply in [
+            say(400, error(call.service, "ThrottlingException")),
+            say(503, error(call.service, "SlowDown")),
+            say(500, error(call.service, "InternalError")),
+            Reply::Reset,
+        ] {
+            let first = Reply::First(2, Box::new(reply));
+            let world = World::new().with(call.service, call.operation, "", first);
+            for collector in collectors(&world) {
+                let snapshot = collect(collector.as_ref()).await.unwrap();
+                let unknown = snapshot.resources.iter().any(|resource| !resource.unknown.is_empty());
+                assert!(!unknown, "{} and {}", collector.id(), call.action);
+                assert!(snapshot.provenance.completeness.complete, "{} and {}", collector.id(), call.action);
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn lasting_faults_before_every_call_are_never_a_fact() {
+    let mut good = Vec::new();
+    for collector in collectors(&World::new()) {
+        good.push(collect(collector.as_ref()).await.unwrap());
+    }
+    for call in CALLS {
+        for reply in [
+            say(500, error(call.service, "InternalError")),
+            say(503, ""),
+            say(400, error(call.service, "ThrottlingException")),
+            say(200, "<Half><An"),
+            say(200, "{\"half\": "),
+            say(200, "not what was asked for"),
+            Reply::Reset,
+            Reply::Silence,
+        ] {
+            let world = World::new().with(call.service, call.operation, "", reply.clone());
+            for (collector, good) in collectors(&world).into_iter().zip(&good) {
+                let label = format!("{}, {} answered by {reply:?}", collector.id(), call.action);
+                let snapshot = match collect(collector.as_ref()).await {
+                    Ok(snapshot) => snapshot,
+                    Err(error) => {
+                        assert_ne!(error.class, FailureClass::Internal, "{label}");
+                        continue;
+                    }
+                };
+                for resource in &snapshot.resources {
+                    let before = good
+                        .resources
+                        .iter()
+                        .find(|before| before.kind == resource.kind && before.id == resource.id)
+                        .unwrap();
+                    for (attribute, value) in &resource.attributes {
+                        let same = before.attributes.get(attribute) == Some(value);
+                        assert!(same, "{label}: {} says {attribute} = {value}", resource.id);
+                    }
+                }
+                let lost = snapshot.resources.len() < good.resources.len();
+                assert!(!lost || !snapshot.provenance.completeness.complete, "{label}: lost resources");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_listing_that_loses_buckets_is_incomplete() {
+    let short = "<ListAllMyBucketsResult><Buckets><Bucket><Name>alpha</Name><BucketRegion>eu-central-1</BucketRegion></Bucket>\
+                 </Buckets></ListAllMyBucketsResult>";
+    let first = Reply::First(1, Box::new(say(200, short)));
+    let [_, _, s3] = collectors(&World::new().with("s3", "ListBuckets", "", first));
+    let snapshot = collect(s3.as_ref()).await.unwrap();
+    let completeness = &snapshot.provenance.completeness;
+    assert!(!completeness.complete);
+    assert!(completeness.basis.contains("two listings"), "{}", completeness.basis);
+}
+
+#[tokio::test]
+async fn a_listing_without_end_is_left() {
+    let page = "<ListUsersResponse><ListUsersResult><Users/><IsTruncated>true</IsTruncated><Marker>again</Marker>\
+                </ListUsersResult></ListUsersResponse>";
+    let [iam, ..] = collectors(&World::new().with("iam", "ListUsers", "", say(200, page)));
+    let snapshot = collect(iam.as_ref()).await.unwrap();
+    assert!(!snapshot.provenance.completeness.complete);
+    let page = page.replace("<Marker>again</Marker>", "");
+    let [iam, ..] = collectors(&World::new().with("iam", "ListUsers", "", say(200, page)));
+    let snapshot = collect(iam.as_ref()).await.unwrap();
+    assert!(!snapshot.provenance.completeness.complete, "cut off without a marker");
+}
+
+#[tokio::test]
+async fn what_is_deleted_between_listing_and_reading_is_gone_and_does_not_fail() {
+    let mut world = World::new();
+    for operation in ["ListMFADevices", "ListAccessKeys", "GetLoginProfile"] {
+        world = world.with("iam", operation, "bob", say(404, error("iam", "NoSuchEntity")));
+    }
+    for call in CALLS.iter().filter(|call| call.service == "s3" && call.operation != "ListBuckets") {
+        world = world.with("s3", call.operation, "beta", say(404, error("s3", "NoSuchBucket")));
+    }
+    let [iam, _, s3] = collectors(&world);
+    for (collector, gone) in [(iam, "bob"), (s3, "beta")] {
+        let snapshot = collect(collector.as_ref()).await.unwrap();
+        assert!(snapshot.resources.iter().all(|resource| resource.name != gone), "{gone}");
+        let completeness = &snapshot.provenance.completeness;
+        assert!(completeness.complete, "{gone}: {}", completeness.basis);
+    }
+}
+
+#[tokio::test]
+async fn a_report_without_the_root_user_makes_the_snapshot_incomplete() {
+    let report: String = super::world::REPORT
+        .lines()
+        .filter(|line| !line.starts_with("<root_account>"))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let body = format!(
+        "<GetCredentialReportResponse><GetCredentialReportResult><Content>{}</Content><GeneratedTime>2026-05-28T00:00:00Z\
+         </GeneratedTime></GetCredentialReportResult></GetCredentialReportResponse>",
+        aws_smithy_types::base64::encode(report)
+    );
+    let [iam, ..] = collectors(&World::new().with("iam", "GetCredentialReport", "", say(200, body)));
+    let snapshot = collect(iam.as_ref()).await.unwrap();
+    assert!(!snapshot.provenance.completeness.complete);
+    let root = find(&snapshot, "aws.iam.root", "root");
+    assert!(root.unknown["mfa_active"].contains("no row for the root user"));
+}
+
+#[tokio::test]
+async fn a_user_whom_only_the_report_has_makes_the_snapshot_incomplete() {
+    let page = "<ListUsersResponse><ListUsersResult><Users/><IsTruncated>false</IsTruncated></ListUsersResult></ListUsersResponse>";
+    let [iam, ..] = collectors(&World::new().with("iam", "ListUsers", "", say(200, page)));
+    let snapshot = collect(iam.as_ref()).await.unwrap();
+    let completeness = &snapshot.provenance.completeness;
+    assert!(!completeness.complete);
+    assert!(completeness.basis.contains("not listed"), "{}", completeness.basis);
+}
