@@ -2,6 +2,7 @@
 
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_organizations::operation::list_accounts::ListAccountsOutput;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -41,7 +42,7 @@ struct Identity {
 }
 
 /// What the organisation says about its accounts.
-pub(crate) type Listed = Pages<aws_sdk_organizations::operation::list_accounts::ListAccountsOutput>;
+pub(crate) type Listed = Pages<ListAccountsOutput>;
 
 impl Access {
     pub(crate) fn new(settings: Settings) -> Self {
@@ -104,13 +105,21 @@ impl Access {
             if let Some(refusal) = listed.cut {
                 return Err(refusal.into());
             }
-            listed
-                .pages
-                .iter()
-                .flat_map(aws_sdk_organizations::operation::list_accounts::ListAccountsOutput::accounts)
-                .filter(|account| is_active(account))
-                .filter_map(|account| account.id().map(str::to_owned))
-                .filter(|id| self.exclusion(id).is_none())
+            let accounts = listed.pages.iter().flat_map(ListAccountsOutput::accounts);
+            let accounts: Vec<_> = accounts
+                .filter_map(|account| Some((account.id()?.to_owned(), is_active(account))))
+                .collect();
+            let own = self.identity(run, self.base().await).await.1?.account;
+            // A member account may be answered with an empty list instead of a refusal.
+            if !accounts.iter().any(|(id, _)| *id == own) {
+                let what = "organizations:ListAccounts does not name the account that asked: only the management \
+                            account, or a delegated one, sees the organisation";
+                return Err(CollectError::new(FailureClass::Permission, what));
+            }
+            accounts
+                .into_iter()
+                .filter(|(id, active)| *active && self.exclusion(id).is_none())
+                .map(|(id, _)| id)
                 .collect()
         } else if self.settings.accounts.is_empty() {
             vec![self.identity(run, self.base().await).await.1?.account]

@@ -19,6 +19,9 @@ use crate::calls::action;
 /// Pages that one listing may have, so that a server that never comes to an end is left.
 const PAGES: usize = 10_000;
 
+/// What became of a call whose answer can't be read.
+const NOT_DOCUMENTED: &str = "was answered with something that is not what AWS documents";
+
 /// A call that was made.
 pub(crate) struct Answer<T> {
     pub(crate) call: Call,
@@ -93,9 +96,9 @@ where
 {
     let timer = timer(run, &question);
     let seen = Seen::default();
-    let sent = send(seen.clone()).await;
+    let answered = send(seen.clone()).await;
     let response = seen.take();
-    let result = sent.map_err(|error| refusal(&question, &error, &response));
+    let result = answered.map_err(|error| refusal(&question, &error, &response));
     let mut call = timer.finish(status(&result, &response), None);
     describe(&mut call, &response, &result);
     call.body_sha256 = response.body.as_ref().map(|body| hex(Sha256::digest(body)));
@@ -122,13 +125,13 @@ where
     let (mut marker, mut seen_before) = (None, std::collections::BTreeSet::new());
     let (cut, response) = loop {
         let seen = Seen::default();
-        let sent = send(seen.clone(), marker.take()).await;
+        let answered = send(seen.clone(), marker.take()).await;
         let mut response = seen.take();
         if let Some(body) = response.body.take() {
             digest.update(&body);
             bodies.push(body);
         }
-        let page = match sent {
+        let page = match answered {
             Err(error) => break (Some(refusal(&question, &error, &response)), response),
             Ok(page) => page,
         };
@@ -213,6 +216,7 @@ fn refusal<E: ProvideErrorMetadata>(
                 Class::Permission => format!("was refused ({named})"),
                 Class::Auth => format!("was refused, since the credentials are not accepted ({named})"),
                 Class::RateLimited => format!("was throttled ({named})"),
+                _ if status < 400 => NOT_DOCUMENTED.to_owned(),
                 _ => format!("was answered with an error ({named})"),
             };
             (class, code, what)
@@ -228,10 +232,7 @@ fn refusal<E: ProvideErrorMetadata>(
             let what = "could not be sent: there are no credentials, or they can't be had";
             (Class::Auth, None, what.to_owned())
         }
-        _ => {
-            let what = "was answered with something that is not what AWS documents";
-            (Class::InvalidResponse, None, what.to_owned())
-        }
+        _ => (Class::InvalidResponse, None, NOT_DOCUMENTED.to_owned()),
     };
     Refusal {
         class,

@@ -183,12 +183,6 @@ fn permissions(asked: &Asked) -> Vec<(String, Result<String, String>)> {
         tried("iam:ListVirtualMFADevices", &asked.virtual_devices.1),
         tried("iam:ListUsers", &asked.users.1),
     ];
-    fn worst<'a, T: 'a>(results: impl Iterator<Item = &'a Result<T, Refusal>>) -> Result<(), Refusal> {
-        results
-            .filter_map(|result| result.as_ref().err())
-            .find(|refusal| refusal.code.as_deref() != Some("NoSuchEntity"))
-            .map_or(Ok(()), |refusal| Err(refusal.clone()))
-    }
     if !asked.each.is_empty() {
         let each = || asked.each.iter();
         lines.push(tried(
@@ -205,6 +199,14 @@ fn permissions(asked: &Asked) -> Vec<(String, Result<String, String>)> {
         ));
     }
     lines
+}
+
+/// The first refusal that is not about a user who is gone, or has no password.
+fn worst<'a, T: 'a>(results: impl Iterator<Item = &'a Result<T, Refusal>>) -> Result<(), Refusal> {
+    results
+        .filter_map(|result| result.as_ref().err())
+        .find(|refusal| refusal.code.as_deref() != Some("NoSuchEntity"))
+        .map_or(Ok(()), |refusal| Err(refusal.clone()))
 }
 
 /// Has a report made, unless AWS still has one, and fetches it.

@@ -369,7 +369,9 @@ impl AskedUser {
             let changed = login.and_then(|profile| time(profile.create_date())).map(text);
             (self.new_credentials(&password), password.clone().map(|_| changed))
         } else {
-            let changed = row.clone().and_then(|row| Ok(row.time("password_last_changed")?.map(text)));
+            let changed = row
+                .clone()
+                .and_then(|row| Ok(row.time("password_last_changed")?.map(text)));
             (row.clone().and_then(credentials), changed)
         };
         let mut resource = Resource::new("aws.iam.user", arn, self.user.user_name(), list_call)
@@ -399,7 +401,11 @@ impl AskedUser {
                 "last_used": null,
             }));
         }
-        for (key, name) in self.access_keys()?.into_iter().zip(["access_key_1", "access_key_2"]) {
+        for (key, name) in self
+            .access_keys()?
+            .into_iter()
+            .zip(["access_key_1", "access_key_2"])
+        {
             credentials.push(json!({
                 "kind": "access_key",
                 "id": name,

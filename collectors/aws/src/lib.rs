@@ -22,6 +22,7 @@ mod iam_resources;
 mod organization_accounts;
 mod policy;
 mod s3_encryption;
+mod s3_keys;
 mod s3_resources;
 pub mod settings;
 #[cfg(test)]

@@ -90,11 +90,17 @@ impl Collector for OrganizationAccounts {
                     .with_result("state", known(state(account))),
             );
         }
-        let complete = listed.cut.is_none() && !nameless;
+        // A member account may be answered with an empty list instead of a refusal.
+        let alone = !resources.iter().any(|account: &Resource| account.id == own.id);
+        let complete = listed.cut.is_none() && !nameless && !alone;
         let completeness = Completeness {
             complete,
             basis: match &listed.cut {
                 Some(refusal) => format!("the listing was cut off: {}", refusal.reason),
+                None if alone => {
+                    "the listing does not have the account that asked: it is not the organisation's"
+                        .to_owned()
+                }
                 None if nameless => "the listing has an account without a number".to_owned(),
                 None => "all pages of the organisation's own listing were read".to_owned(),
             },

@@ -15,7 +15,8 @@ use evidenced_collector_api::{
 use crate::access::{Access, Account, tried};
 use crate::answers::Answers;
 use crate::ask::{self, Answer, Pages, Question, Refusal};
-use crate::s3_resources::{self, AskedBucket, AskedKey, BucketAnswers, KeyAnswers};
+use crate::s3_keys::{self, AskedKey, KeyAnswers};
+use crate::s3_resources::{self, AskedBucket, BucketAnswers};
 
 /// Buckets on a page of the first listing.
 const PAGE: i32 = 1000;
@@ -323,7 +324,7 @@ async fn about_key(
         .build();
     let kms = aws_sdk_kms::Client::from_conf(settings);
     let described = ask!(run, "kms" "DescribeKey" { KeyId: &key }, kms.describe_key().key_id(&key)).await;
-    let rotation = match s3_resources::rotating_key(&described) {
+    let rotation = match s3_keys::rotating(&described) {
         // An alias is not taken here.
         Some(id) => Some(
             ask!(run, "kms" "GetKeyRotationStatus" { KeyId: &id }, kms.get_key_rotation_status().key_id(&id))

@@ -1,8 +1,5 @@
 //! What the answers about a bucket say together. Pure: no calls, no clock.
 
-use aws_sdk_kms::operation::describe_key::DescribeKeyOutput;
-use aws_sdk_kms::operation::get_key_rotation_status::GetKeyRotationStatusOutput;
-use aws_sdk_kms::types::{KeyManagerType, KeySpec, OriginType};
 use aws_sdk_s3::operation::get_bucket_acl::GetBucketAclOutput;
 use aws_sdk_s3::operation::get_bucket_encryption::GetBucketEncryptionOutput;
 use aws_sdk_s3::operation::get_bucket_location::GetBucketLocationOutput;
@@ -26,6 +23,7 @@ use crate::answers::Answers;
 use crate::ask::{Answer, Refusal};
 use crate::credential_report::text;
 use crate::policy;
+use crate::s3_keys::{self, AskedKey};
 
 type Said<T> = (usize, Result<T, Refusal>);
 
@@ -107,27 +105,6 @@ bucket_answers! {
     tags: GetBucketTaggingOutput,
 }
 
-/// What was answered about a key.
-pub(crate) struct KeyAnswers {
-    pub(crate) described: Answer<DescribeKeyOutput>,
-    pub(crate) rotation: Option<Answer<GetKeyRotationStatusOutput>>,
-}
-
-/// The same, with the calls' positions.
-pub(crate) struct AskedKey {
-    described: Said<DescribeKeyOutput>,
-    rotation: Option<Said<GetKeyRotationStatusOutput>>,
-}
-
-impl KeyAnswers {
-    pub(crate) fn note(self, answers: &mut Answers) -> AskedKey {
-        AskedKey {
-            described: answers.add(self.described),
-            rotation: self.rotation.map(|answer| answers.add(answer)),
-        }
-    }
-}
-
 /// Where a bucket lies: as its listing says, as its location says, or as S3 says when it refuses.
 pub(crate) fn region(
     bucket: &Bucket,
@@ -137,30 +114,23 @@ pub(crate) fn region(
         return Ok(region.to_owned());
     }
     match location.map(|answer| &answer.result) {
-        Some(Ok(said)) => Ok(match said.location_constraint().map(|place| place.as_str()) {
-            // Names from before regions had any.
-            None | Some("") => "us-east-1".to_owned(),
-            Some("EU") => "eu-west-1".to_owned(),
-            Some(region) => region.to_owned(),
-        }),
+        Some(Ok(said)) => Ok(
+            match said
+                .location_constraint()
+                .map(aws_sdk_s3::types::BucketLocationConstraint::as_str)
+            {
+                // Names from before regions had any.
+                None | Some("") => "us-east-1".to_owned(),
+                Some("EU") => "eu-west-1".to_owned(),
+                Some(region) => region.to_owned(),
+            },
+        ),
         Some(Err(refusal)) => refusal
             .bucket_region
             .clone()
             .ok_or_else(|| refusal.reason.clone()),
         None => Err("nothing says where the bucket lies".to_owned()),
     }
-}
-
-/// The id of a key whose rotation can be asked for: symmetric, and with material that AWS made.
-pub(crate) fn rotating_key(described: &Answer<DescribeKeyOutput>) -> Option<String> {
-    let key = described.result.as_ref().ok()?.key_metadata()?;
-    can_rotate(key).then(|| key.key_id().to_owned())
-}
-
-fn can_rotate(key: &aws_sdk_kms::types::KeyMetadata) -> bool {
-    key.key_manager() == Some(&KeyManagerType::Customer)
-        && key.key_spec() == Some(&KeySpec::SymmetricDefault)
-        && key.origin() == Some(&OriginType::AwsKms)
 }
 
 /// The account's own public access block.
@@ -181,14 +151,15 @@ fn account_flags(
 ) -> [Result<bool, String>; 4] {
     match said {
         Ok(said) => {
-            let set = said.public_access_block_configuration();
-            [
-                set.and_then(|set| set.block_public_acls()),
-                set.and_then(|set| set.ignore_public_acls()),
-                set.and_then(|set| set.block_public_policy()),
-                set.and_then(|set| set.restrict_public_buckets()),
-            ]
-            .map(|flag| Ok(flag.unwrap_or(false)))
+            let flags = said.public_access_block_configuration().map_or([None; 4], |set| {
+                [
+                    set.block_public_acls(),
+                    set.ignore_public_acls(),
+                    set.block_public_policy(),
+                    set.restrict_public_buckets(),
+                ]
+            });
+            flags.map(|flag| Ok(flag.unwrap_or(false)))
         }
         Err(refusal) if refusal.says(NO_BLOCK) => [const { Ok(false) }; 4],
         Err(refusal) => std::array::from_fn(|_| Err(refusal.reason.clone())),
@@ -273,17 +244,14 @@ impl AskedBucket {
         keys: &BTreeMap<(String, String), AskedKey>,
         calls: &mut Vec<usize>,
     ) -> Resource {
-        const KEY: [&str; 3] = ["kms_key_manager", "kms_key_enabled", "kms_key_rotates"];
         let rule = match self.rule() {
             Ok(rule) => rule,
             Err(reason) => {
                 let attributes = ["encryption_algorithm", "kms_key", "sse_c_blocked"];
-                return attributes
-                    .into_iter()
-                    .chain(KEY)
-                    .fold(resource, |resource, name| {
-                        resource.with_result(name, Err::<Value, _>(reason.clone()))
-                    });
+                let resource = attributes.into_iter().fold(resource, |resource, name| {
+                    resource.with_result(name, Err::<Value, _>(reason.clone()))
+                });
+                return s3_keys::unknown(resource, &reason);
             }
         };
         let default = rule.and_then(ServerSideEncryptionRule::apply_server_side_encryption_by_default);
@@ -297,46 +265,18 @@ impl AskedBucket {
                 "sse_c_blocked",
                 blocked.is_some_and(|blocked| blocked.encryption_type().contains(&EncryptionType::SseC)),
             );
-        let with = |resource: Resource, [manager, enabled, rotates]: [Value; 3]| {
-            resource
-                .with(KEY[0], manager)
-                .with(KEY[1], enabled)
-                .with(KEY[2], rotates)
-        };
         if !algorithm.is_some_and(|algorithm| algorithm.starts_with("aws:kms")) {
-            return with(resource, [const { Value::Null }; 3]);
+            return s3_keys::without(resource);
         }
         if key.is_none() {
-            // The key that AWS manages for S3: always there, and rotated by AWS.
-            return with(resource, ["AWS".into(), true.into(), true.into()]);
+            return s3_keys::of_aws(resource);
         }
-        let asked = self.key().and_then(|key| keys.get(&key));
-        let unknown = |resource, reason: String| {
-            KEY.into_iter().fold(resource, |resource: Resource, name| {
-                resource.with_result(name, Err::<Value, _>(reason.clone()))
-            })
-        };
-        let Some(asked) = asked else {
-            return unknown(resource, "the key was not asked about".to_owned());
-        };
-        calls.push(asked.described.0);
-        calls.extend(asked.rotation.iter().map(|said| said.0));
-        match &asked.described.1 {
-            Err(refusal) => unknown(resource, refusal.reason.clone()),
-            Ok(said) => match said.key_metadata() {
-                None => unknown(resource, "the answer holds no key".to_owned()),
-                Some(key) => {
-                    let known =
-                        |value: Option<Value>| value.ok_or_else(|| "the answer does not say".to_owned());
-                    resource
-                        .with_result(
-                            KEY[0],
-                            known(key.key_manager().map(|manager| manager.as_str().into())),
-                        )
-                        .with(KEY[1], key.enabled())
-                        .with_result(KEY[2], rotates(key, asked.rotation.as_ref()))
-                }
-            },
+        match self.key().and_then(|key| keys.get(&key)) {
+            Some(asked) => {
+                calls.extend(asked.calls());
+                asked.describe(resource)
+            }
+            None => s3_keys::unknown(resource, "the key was not asked about"),
         }
     }
 
@@ -344,14 +284,15 @@ impl AskedBucket {
     fn effective_flags(&self, account: &AccountBlock) -> [(&'static str, Result<bool, String>); 4] {
         let own: [Result<bool, String>; 4] = match &self.block.1 {
             Ok(said) => {
-                let set = said.public_access_block_configuration();
-                [
-                    set.and_then(|set| set.block_public_acls()),
-                    set.and_then(|set| set.ignore_public_acls()),
-                    set.and_then(|set| set.block_public_policy()),
-                    set.and_then(|set| set.restrict_public_buckets()),
-                ]
-                .map(|flag| Ok(flag.unwrap_or(false)))
+                let flags = said.public_access_block_configuration().map_or([None; 4], |set| {
+                    [
+                        set.block_public_acls(),
+                        set.ignore_public_acls(),
+                        set.block_public_policy(),
+                        set.restrict_public_buckets(),
+                    ]
+                });
+                flags.map(|flag| Ok(flag.unwrap_or(false)))
             }
             Err(refusal) if refusal.says(NO_BLOCK) => [const { Ok(false) }; 4],
             Err(refusal) => std::array::from_fn(|_| Err(refusal.reason.clone())),
@@ -371,7 +312,7 @@ impl AskedBucket {
         match &self.policy_status.1 {
             Ok(said) => said
                 .policy_status()
-                .and_then(|status| status.is_public())
+                .and_then(aws_sdk_s3::types::PolicyStatus::is_public)
                 .ok_or_else(|| "the answer does not say".to_owned()),
             Err(refusal) if refusal.says("NoSuchBucketPolicy") => Ok(false),
             Err(refusal) => Err(refusal.reason.clone()),
@@ -414,7 +355,9 @@ impl AskedBucket {
             .1
             .as_ref()
             .map_err(|refusal| refusal.reason.clone())?;
-        let target = said.logging_enabled().map(|logging| logging.target_bucket());
+        let target = said
+            .logging_enabled()
+            .map(aws_sdk_s3::types::LoggingEnabled::target_bucket);
         Ok(target.map_or(Value::Null, Value::from))
     }
 
@@ -473,24 +416,6 @@ impl AskedBucket {
     }
 }
 
-/// Whether a key rotates; null where it can't.
-fn rotates(
-    key: &aws_sdk_kms::types::KeyMetadata,
-    rotation: Option<&Said<GetKeyRotationStatusOutput>>,
-) -> Result<Value, String> {
-    if key.key_manager() == Some(&KeyManagerType::Aws) {
-        return Ok(true.into());
-    }
-    if key.key_spec().is_none() || key.origin().is_none() || key.key_manager().is_none() {
-        return Err("the answer does not say what kind of key it is".to_owned());
-    }
-    match rotation {
-        None => Ok(Value::Null),
-        Some((_, Ok(said))) => Ok(said.key_rotation_enabled().into()),
-        Some((_, Err(refusal))) => Err(refusal.reason.clone()),
-    }
-}
-
 /// Which permissions were tried; the first bucket that refused speaks for all.
 pub(crate) fn permissions(
     buckets: &[AskedBucket],
@@ -527,11 +452,12 @@ pub(crate) fn permissions(
     let refused =
         |results: Vec<Option<&Refusal>>| results.into_iter().flatten().next().cloned().map_or(Ok(()), Err);
     if !keys.is_empty() {
-        let described = keys.values().map(|key| key.described.1.as_ref().err()).collect();
-        lines.push(tried("kms:DescribeKey", &refused(described)));
-        let rotation = keys.values().filter_map(|key| key.rotation.as_ref());
-        let rotation = rotation.map(|said| said.1.as_ref().err()).collect();
-        lines.push(tried("kms:GetKeyRotationStatus", &refused(rotation)));
+        let [described, rotation] = [0, 1].map(|call| {
+            let refusals = keys.values().map(|key| key.refusals()[call]);
+            refused(refusals.collect())
+        });
+        lines.push(tried("kms:DescribeKey", &described));
+        lines.push(tried("kms:GetKeyRotationStatus", &rotation));
     }
     lines
 }

@@ -12,9 +12,19 @@ use crate::calls::CALLS;
 const DEPENDS: &[(&str, &str, &[&str], bool)] = &[
     ("iam", "GenerateCredentialReport", REPORT, true),
     ("iam", "GetCredentialReport", REPORT, true),
-    ("iam", "GetAccountSummary", &["access_key_active", "has_credentials", "mfa_active of root"], false),
+    (
+        "iam",
+        "GetAccountSummary",
+        &["access_key_active", "has_credentials", "mfa_active of root"],
+        false,
+    ),
     ("iam", "GetAccountPasswordPolicy", POLICY, false),
-    ("iam", "ListOrganizationsFeatures", &["central_root_management"], false),
+    (
+        "iam",
+        "ListOrganizationsFeatures",
+        &["central_root_management"],
+        false,
+    ),
     ("iam", "ListVirtualMFADevices", &["virtual_mfa"], false),
     // What the report says of a password and of MFA stands; for a user it does not have yet nothing does.
     (
@@ -29,7 +39,14 @@ const DEPENDS: &[(&str, &str, &[&str], bool)] = &[
     (
         "s3",
         "GetBucketEncryption",
-        &["encryption_algorithm", "kms_key", "kms_key_enabled", "kms_key_manager", "kms_key_rotates", "sse_c_blocked"],
+        &[
+            "encryption_algorithm",
+            "kms_key",
+            "kms_key_enabled",
+            "kms_key_manager",
+            "kms_key_rotates",
+            "sse_c_blocked",
+        ],
         false,
     ),
     ("s3", "GetPublicAccessBlock", BLOCK, false),
@@ -38,11 +55,21 @@ const DEPENDS: &[(&str, &str, &[&str], bool)] = &[
     ("s3", "GetBucketOwnershipControls", &["object_ownership"], false),
     ("s3", "GetBucketAcl", &["acl_public"], false),
     ("s3", "GetBucketVersioning", &["mfa_delete", "versioning"], false),
-    ("s3", "GetObjectLockConfiguration", &["object_lock", "object_lock_days", "object_lock_mode"], false),
+    (
+        "s3",
+        "GetObjectLockConfiguration",
+        &["object_lock", "object_lock_days", "object_lock_mode"],
+        false,
+    ),
     ("s3", "GetBucketLogging", &["logging_target"], false),
     ("s3", "GetBucketTagging", &["data_class", "tags"], false),
     ("s3control", "GetPublicAccessBlock", BLOCK, false),
-    ("kms", "DescribeKey", &["kms_key_enabled", "kms_key_manager", "kms_key_rotates"], false),
+    (
+        "kms",
+        "DescribeKey",
+        &["kms_key_enabled", "kms_key_manager", "kms_key_rotates"],
+        false,
+    ),
     ("kms", "GetKeyRotationStatus", &["kms_key_rotates"], false),
 ];
 
@@ -95,7 +122,12 @@ fn unknown(snapshot: &Snapshot) -> BTreeSet<String> {
     snapshot
         .resources
         .iter()
-        .flat_map(|resource| resource.unknown.keys().map(|attribute| name(&resource.kind, attribute)))
+        .flat_map(|resource| {
+            resource
+                .unknown
+                .keys()
+                .map(|attribute| name(&resource.kind, attribute))
+        })
         .collect()
 }
 
@@ -123,7 +155,10 @@ async fn what_depends_on_a_refused_call_is_unknown_and_nothing_else_changes() {
             let result = collect(collector.as_ref()).await;
             let Some((_, _, expected, incomplete)) = row.filter(|_| asks) else {
                 if asks {
-                    assert!(VITAL.contains(&(call.service, call.operation)), "{label}: not in the table");
+                    assert!(
+                        VITAL.contains(&(call.service, call.operation)),
+                        "{label}: not in the table"
+                    );
                     let whole = result.is_ok_and(|snapshot| snapshot.provenance.completeness.complete);
                     assert!(!whole, "{label}: complete");
                 }
@@ -140,10 +175,17 @@ async fn what_depends_on_a_refused_call_is_unknown_and_nothing_else_changes() {
                     .find(|before| before.kind == resource.kind && before.id == resource.id)
                     .unwrap();
                 for (attribute, value) in &resource.attributes {
-                    assert_eq!(before.attributes.get(attribute), Some(value), "{label}: {attribute}");
+                    assert_eq!(
+                        before.attributes.get(attribute),
+                        Some(value),
+                        "{label}: {attribute}"
+                    );
                 }
                 for reason in resource.unknown.values() {
-                    assert!(reason.contains(call.action) || reason.contains("credential report"), "{label}: {reason}");
+                    assert!(
+                        reason.contains(call.action) || reason.contains("credential report"),
+                        "{label}: {reason}"
+                    );
                 }
             }
         }
@@ -153,7 +195,10 @@ async fn what_depends_on_a_refused_call_is_unknown_and_nothing_else_changes() {
 #[tokio::test(start_paused = true)]
 async fn check_names_the_missing_action() {
     use evidenced_collector_api::Run;
-    for call in CALLS.iter().filter(|call| call.operation != "ListOrganizationsFeatures" && call.operation != "GetBucketLocation") {
+    for call in CALLS
+        .iter()
+        .filter(|call| call.operation != "ListOrganizationsFeatures" && call.operation != "GetBucketLocation")
+    {
         let world = World::new().denying(call.service, call.operation);
         let mut named = false;
         for collector in collectors(&world) {

@@ -16,13 +16,32 @@ async fn every_collector_keeps_the_contract() {
         assert_eq!(breaches, Vec::<String>::new(), "{}", collector.id());
         for snapshot in snapshots {
             let completeness = &snapshot.provenance.completeness;
-            assert!(completeness.complete, "{}: {}", collector.id(), completeness.basis);
-            let unknown: Vec<_> = snapshot.resources.iter().flat_map(|resource| &resource.unknown).collect();
+            assert!(
+                completeness.complete,
+                "{}: {}",
+                collector.id(),
+                completeness.basis
+            );
+            let unknown: Vec<_> = snapshot
+                .resources
+                .iter()
+                .flat_map(|resource| &resource.unknown)
+                .collect();
             assert!(unknown.is_empty(), "{}: {unknown:?}", collector.id());
             assert_eq!(snapshot.provenance.caller["account"], "123456789012");
             for call in &snapshot.provenance.calls {
-                assert_eq!(call.request_id.as_deref(), Some("request-1"), "{}", call.operation);
-                assert_eq!(call.body_sha256.as_ref().map(String::len), Some(64), "{}", call.operation);
+                assert_eq!(
+                    call.request_id.as_deref(),
+                    Some("request-1"),
+                    "{}",
+                    call.operation
+                );
+                assert_eq!(
+                    call.body_sha256.as_ref().map(String::len),
+                    Some(64),
+                    "{}",
+                    call.operation
+                );
             }
         }
     }
@@ -52,11 +71,19 @@ async fn users_are_read_from_report_and_listings_together() {
             { "kind": "access_key", "id": "access_key_1", "active": true, "since": "2026-04-01T00:00:00Z", "last_used": "2026-05-21T00:00:00Z" },
         ])
     );
-    assert_eq!(find(&snapshot, "aws.iam.user", "bob").attributes["mfa_active"], false);
+    assert_eq!(
+        find(&snapshot, "aws.iam.user", "bob").attributes["mfa_active"],
+        false
+    );
     let policy = find(&snapshot, "aws.iam.password_policy", "password policy");
     assert_eq!(policy.attributes["minimum_length"], 14);
     assert_eq!(policy.attributes["reuse_prevention"], 24);
-    let listing = snapshot.provenance.calls.iter().find(|call| call.operation == "ListUsers").unwrap();
+    let listing = snapshot
+        .provenance
+        .calls
+        .iter()
+        .find(|call| call.operation == "ListUsers")
+        .unwrap();
     assert_eq!((listing.pages, listing.items), (2, 3));
 }
 
@@ -133,16 +160,24 @@ async fn buckets_are_read_setting_by_setting() {
 async fn an_account_that_nobody_collects_from_is_seen() {
     let [_, organization, _] = collectors(&World::new());
     let snapshot = collect(organization.as_ref()).await.unwrap();
-    let configured = |name| find(&snapshot, "aws.organization.account", name).attributes["configured"].clone();
-    assert_eq!((configured("main"), configured("forgotten")), (json!(true), json!(false)));
+    let configured =
+        |name| find(&snapshot, "aws.organization.account", name).attributes["configured"].clone();
+    assert_eq!(
+        (configured("main"), configured("forgotten")),
+        (json!(true), json!(false))
+    );
 
     let mut world = World::new();
-    world.settings = "organization = true\nexcluded = [{ account = \"210987654321\", reason = \"empty\" }]".to_owned();
+    world.settings =
+        "organization = true\nexcluded = [{ account = \"210987654321\", reason = \"empty\" }]".to_owned();
     let [iam, organization, _] = collectors(&world);
     let snapshot = collect(organization.as_ref()).await.unwrap();
     let forgotten = &find(&snapshot, "aws.organization.account", "forgotten").attributes;
     assert_eq!(forgotten["exclusion_reason"], "empty");
-    let targets = iam.targets(&evidenced_collector_api::Run::begin(&Still)).await.unwrap();
+    let targets = iam
+        .targets(&evidenced_collector_api::Run::begin(&Still))
+        .await
+        .unwrap();
     assert_eq!(targets.len(), 1, "an excluded account is no target");
 }
 
@@ -157,14 +192,20 @@ async fn another_account_without_a_role_is_refused_in_words_and_not_read_as_our_
     world.settings += "\nrole = \"evidenced\"";
     let expired = "<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>A</AccessKeyId><SecretAccessKey>s</SecretAccessKey>\
                    <SessionToken>t</SessionToken><Expiration>2099-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>";
-    let assumed = world.clone().with("sts", "AssumeRole", "", Reply::Say(200, expired.to_owned()));
+    let assumed = world
+        .clone()
+        .with("sts", "AssumeRole", "", Reply::Say(200, expired.to_owned()));
     let [iam, ..] = collectors(&assumed);
     let wrong = collect(iam.as_ref()).await.unwrap_err();
     assert!(wrong.message.contains("another account"), "{}", wrong.message);
     let refused = world.with("sts", "AssumeRole", "", Reply::Say(403, error_of_role()));
     let [iam, ..] = collectors(&refused);
     let refused = collect(iam.as_ref()).await.unwrap_err();
-    assert!(refused.message.contains("can't be assumed"), "{}", refused.message);
+    assert!(
+        refused.message.contains("can't be assumed"),
+        "{}",
+        refused.message
+    );
 }
 
 fn error_of_role() -> String {

@@ -23,9 +23,17 @@ async fn throttling_and_passing_failures_are_waited_out() {
             let world = World::new().with(call.service, call.operation, "", first);
             for collector in collectors(&world) {
                 let snapshot = collect(collector.as_ref()).await.unwrap();
-                let unknown = snapshot.resources.iter().any(|resource| !resource.unknown.is_empty());
+                let unknown = snapshot
+                    .resources
+                    .iter()
+                    .any(|resource| !resource.unknown.is_empty());
                 assert!(!unknown, "{} and {}", collector.id(), call.action);
-                assert!(snapshot.provenance.completeness.complete, "{} and {}", collector.id(), call.action);
+                assert!(
+                    snapshot.provenance.completeness.complete,
+                    "{} and {}",
+                    collector.id(),
+                    call.action
+                );
             }
         }
     }
@@ -70,7 +78,10 @@ async fn lasting_faults_before_every_call_are_never_a_fact() {
                     }
                 }
                 let lost = snapshot.resources.len() < good.resources.len();
-                assert!(!lost || !snapshot.provenance.completeness.complete, "{label}: lost resources");
+                assert!(
+                    !lost || !snapshot.provenance.completeness.complete,
+                    "{label}: lost resources"
+                );
             }
         }
     }
@@ -85,7 +96,11 @@ async fn a_listing_that_loses_buckets_is_incomplete() {
     let snapshot = collect(s3.as_ref()).await.unwrap();
     let completeness = &snapshot.provenance.completeness;
     assert!(!completeness.complete);
-    assert!(completeness.basis.contains("two listings"), "{}", completeness.basis);
+    assert!(
+        completeness.basis.contains("two listings"),
+        "{}",
+        completeness.basis
+    );
 }
 
 #[tokio::test]
@@ -98,7 +113,10 @@ async fn a_listing_without_end_is_left() {
     let page = page.replace("<Marker>again</Marker>", "");
     let [iam, ..] = collectors(&World::new().with("iam", "ListUsers", "", say(200, page)));
     let snapshot = collect(iam.as_ref()).await.unwrap();
-    assert!(!snapshot.provenance.completeness.complete, "cut off without a marker");
+    assert!(
+        !snapshot.provenance.completeness.complete,
+        "cut off without a marker"
+    );
 }
 
 #[tokio::test]
@@ -107,13 +125,24 @@ async fn what_is_deleted_between_listing_and_reading_is_gone_and_does_not_fail()
     for operation in ["ListMFADevices", "ListAccessKeys", "GetLoginProfile"] {
         world = world.with("iam", operation, "bob", say(404, error("iam", "NoSuchEntity")));
     }
-    for call in CALLS.iter().filter(|call| call.service == "s3" && call.operation != "ListBuckets") {
-        world = world.with("s3", call.operation, "beta", say(404, error("s3", "NoSuchBucket")));
+    for call in CALLS
+        .iter()
+        .filter(|call| call.service == "s3" && call.operation != "ListBuckets")
+    {
+        world = world.with(
+            "s3",
+            call.operation,
+            "beta",
+            say(404, error("s3", "NoSuchBucket")),
+        );
     }
     let [iam, _, s3] = collectors(&world);
     for (collector, gone) in [(iam, "bob"), (s3, "beta")] {
         let snapshot = collect(collector.as_ref()).await.unwrap();
-        assert!(snapshot.resources.iter().all(|resource| resource.name != gone), "{gone}");
+        assert!(
+            snapshot.resources.iter().all(|resource| resource.name != gone),
+            "{gone}"
+        );
         let completeness = &snapshot.provenance.completeness;
         assert!(completeness.complete, "{gone}: {}", completeness.basis);
     }
@@ -122,9 +151,8 @@ async fn what_is_deleted_between_listing_and_reading_is_gone_and_does_not_fail()
 #[tokio::test]
 async fn a_report_without_the_root_user_makes_the_snapshot_incomplete() {
     let report: String = super::world::REPORT
-        .lines()
+        .split_inclusive('\n')
         .filter(|line| !line.starts_with("<root_account>"))
-        .map(|line| format!("{line}\n"))
         .collect();
     let body = format!(
         "<GetCredentialReportResponse><GetCredentialReportResult><Content>{}</Content><GeneratedTime>2026-05-28T00:00:00Z\
@@ -145,5 +173,9 @@ async fn a_user_whom_only_the_report_has_makes_the_snapshot_incomplete() {
     let snapshot = collect(iam.as_ref()).await.unwrap();
     let completeness = &snapshot.provenance.completeness;
     assert!(!completeness.complete);
-    assert!(completeness.basis.contains("not listed"), "{}", completeness.basis);
+    assert!(
+        completeness.basis.contains("not listed"),
+        "{}",
+        completeness.basis
+    );
 }

@@ -52,7 +52,10 @@ impl World {
     /// Answers a call otherwise; `about` is the user, bucket or key concerned, empty for all.
     pub(super) fn with(self, service: &str, operation: &str, about: &str, reply: Reply) -> Self {
         let name = (service.to_owned(), operation.to_owned());
-        self.replies.lock().unwrap().insert((name, about.to_owned()), reply);
+        self.replies
+            .lock()
+            .unwrap()
+            .insert((name, about.to_owned()), reply);
         self
     }
 
@@ -138,11 +141,17 @@ fn identify(request: &HttpRequest) -> (Name, String) {
     let body = String::from_utf8_lossy(request.body().bytes().unwrap_or_default()).into_owned();
     let field = |name: &str| {
         let mut fields = body.split('&').filter_map(|pair| pair.split_once('='));
-        fields.find(|(key, _)| *key == name).map(|(_, value)| value.to_owned())
+        fields
+            .find(|(key, _)| *key == name)
+            .map(|(_, value)| value.to_owned())
     };
     let name = |service: &str, operation: &str| (service.to_owned(), operation.to_owned());
     if let Some(target) = request.headers().get("x-amz-target") {
-        let service = if target.starts_with("Trent") { "kms" } else { "organizations" };
+        let service = if target.starts_with("Trent") {
+            "kms"
+        } else {
+            "organizations"
+        };
         let about = body.split('"').nth(3).unwrap_or_default().to_owned();
         return (name(service, target.split('.').nth(1).unwrap()), about);
     }
@@ -192,7 +201,12 @@ bob,arn:aws:iam::123456789012:user/bob,2021-02-01T00:00:00+00:00,true,no_informa
 
 fn ordinary((service, operation): &Name, about: &str, request: &HttpRequest) -> (u16, String) {
     let result = |inner: &str| {
-        (200, format!("<{operation}Response><{operation}Result>{inner}</{operation}Result></{operation}Response>"))
+        (
+            200,
+            format!(
+                "<{operation}Response><{operation}Result>{inner}</{operation}Result></{operation}Response>"
+            ),
+        )
     };
     let missing = |status, code| (status, error(service, code));
     let at = "<CreateDate>2021-01-01T00:00:00Z</CreateDate>";

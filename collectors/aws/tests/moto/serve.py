@@ -3,7 +3,8 @@
 Prints the port when it listens, and ends when standard input does: so it outlives whoever started it in no case, not
 even where that was killed.
 
-One thing is righted: commas in a user's name or path, which IAM allows, are quoted in the credential report.
+Two things are righted: commas in a user's name or path, which IAM allows, are quoted in the credential report, and the
+answer about a bucket's versioning has AWS's root element, without which SDKs refuse it.
 """
 
 import csv
@@ -12,6 +13,7 @@ import os
 import sys
 import threading
 
+from moto.core.serialize import S3Serializer
 from moto.iam.models import User
 from moto.moto_server.werkzeug_app import (
     DomainDispatcherApplication,
@@ -41,12 +43,18 @@ def to_csv(user, to_csv=User.to_csv):
     return quoted(user.name, user.arn) + row.removeprefix(raw)
 
 
+def serialize_body(serializer, body, serialize_body=S3Serializer._serialize_body):
+    named = {"GetBucketVersioningResponse": "VersioningConfiguration"}
+    return serialize_body(serializer, {named.get(name, name): content for name, content in body.items()})
+
+
 def end_with_input():
     sys.stdin.buffer.read()
     os._exit(0)
 
 
 User.to_csv = to_csv
+S3Serializer._serialize_body = serialize_body
 application = DomainDispatcherApplication(create_backend_app)
 server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=Handler)
 # Moto writes it into URLs.
