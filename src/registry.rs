@@ -3,6 +3,8 @@
 use evidenced_collector_api::{Collector, SettingsError};
 use evidenced_collector_aws as aws;
 use evidenced_collector_host as host;
+use std::ffi::OsString;
+use std::path::Path;
 
 use crate::config::{Config, ConfigError, Problem, Settings, closest};
 use crate::control::Rules;
@@ -55,11 +57,17 @@ pub struct Job {
     pub collector: Box<dyn Collector>,
 }
 
+/// Sources that a new configuration can begin with, beside this machine: their text.
+pub fn found(variable: &dyn Fn(&str) -> Option<OsString>, home: Option<&Path>) -> Vec<String> {
+    aws::found(variable, home).into_iter().collect()
+}
+
 /// The collectors that a configuration asks for, in its order; or all that is wrong with it.
 pub fn jobs(config: &Config) -> Result<Vec<Job>, ConfigError> {
     let (mut jobs, mut problems) = (Vec::new(), Vec::new());
     for source in &config.sources {
-        let vendors: Vec<_> = COLLECTORS.iter().map(|entry| entry.vendor).collect();
+        let mut vendors: Vec<_> = COLLECTORS.iter().map(|entry| entry.vendor).collect();
+        vendors.dedup();
         let vendor = source.vendor.get_ref().as_str();
         if !vendors.contains(&vendor) {
             let problem = config.problem(

@@ -12,6 +12,7 @@ use crate::config::{Config, Environment};
 use crate::log::append::Appender;
 use crate::log::start;
 use crate::log::store::{Paths, Reader};
+use crate::registry;
 
 /// Write a commented configuration, and make the store and its key
 #[derive(Debug, clap::Args)]
@@ -20,7 +21,8 @@ Examples:
   evidenced init
   evidenced init --config /etc/evidenced/config.toml --store /srv/evidence
 
-What is there already is left as it is.")]
+What is there already is left as it is. Where there are credentials for AWS, a source for their
+account is configured too.")]
 pub(super) struct Arguments {}
 
 pub(super) fn run(common: &Common, _arguments: &Arguments, out: &mut dyn Write) -> Result<Exit> {
@@ -30,7 +32,7 @@ pub(super) fn run(common: &Common, _arguments: &Arguments, out: &mut dyn Write) 
         .clone()
         .or(environment.config.clone())
         .unwrap_or_else(|| PathBuf::from("evidenced.toml"));
-    let wrote = write_configuration(&path, common.store.as_deref())?;
+    let wrote = write_configuration(&path, common.store.as_deref(), &environment)?;
     let with_config = Common {
         config: Some(path.clone()),
         ..common.clone()
@@ -93,8 +95,9 @@ pub(super) fn run(common: &Common, _arguments: &Arguments, out: &mut dyn Write) 
     Ok(Exit::Well)
 }
 
-/// Writes the commented default, unless there is a file; a store that was named goes into it.
-fn write_configuration(path: &Path, store: Option<&Path>) -> Result<bool> {
+/// Writes the commented default, unless there is a file; a store that was named goes into it, and sources that are
+/// there to be found.
+fn write_configuration(path: &Path, store: Option<&Path>, environment: &Environment) -> Result<bool> {
     let mut text = Config::embedded_text().to_owned();
     if let Some(store) = store {
         let absolute = std::path::absolute(store)?;
@@ -104,6 +107,10 @@ fn write_configuration(path: &Path, store: Option<&Path>) -> Result<bool> {
             &format!("directory = {value}"),
         );
     }
+    text.extend(registry::found(
+        &|name| std::env::var_os(name),
+        environment.home.as_deref(),
+    ));
     let file = std::fs::OpenOptions::new()
         .write(true)
         .create_new(true)

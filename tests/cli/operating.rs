@@ -40,6 +40,36 @@ fn init_writes_a_configuration_and_makes_a_store_once() {
 }
 
 #[test]
+fn init_configures_the_account_whose_credentials_are_there() {
+    let place = Workplace::new();
+    let mut init = place.command(&["init"]);
+    let output = init.env("AWS_PROFILE", "audit").output().unwrap();
+    assert!(output.status.success());
+    let written = std::fs::read_to_string(place.path("work/evidenced.toml")).unwrap();
+    assert!(
+        written.contains("type = \"aws\"\nsettings = { profile = \"audit\" }"),
+        "{written}"
+    );
+    // It is a configuration as it stands, though nobody answers to that profile.
+    let mut check = place.command(&["check"]);
+    let output = check.env("AWS_EC2_METADATA_DISABLED", "true").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        said.contains("configuration: evidenced.toml: 2 sources"),
+        "{said}"
+    );
+    assert!(
+        said.contains("✗ aws.iam.mfa aws: accounts: sts:GetCallerIdentity could not be sent"),
+        "{said}"
+    );
+    assert_eq!(
+        String::from_utf8_lossy(&output.stderr),
+        "",
+        "the library keeps quiet"
+    );
+}
+
+#[test]
 fn init_writes_the_store_that_was_named_into_the_configuration() {
     let place = Workplace::new();
     let ran = place

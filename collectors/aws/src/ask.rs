@@ -92,7 +92,7 @@ pub(crate) async fn once<T, E, F>(
 ) -> Answer<T>
 where
     F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
-    E: ProvideErrorMetadata,
+    E: ProvideErrorMetadata + std::error::Error + 'static,
 {
     let timer = timer(run, &question);
     let seen = Seen::default();
@@ -118,7 +118,7 @@ pub(crate) async fn pages<T, E, F>(
 ) -> Answer<Pages<T>>
 where
     F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
-    E: ProvideErrorMetadata,
+    E: ProvideErrorMetadata + std::error::Error + 'static,
 {
     let timer = timer(run, &question);
     let (mut pages, mut bodies, mut digest) = (Vec::new(), Vec::new(), Sha256::new());
@@ -199,7 +199,7 @@ fn invalid(question: &Question<'_>, what: &str) -> Refusal {
     }
 }
 
-fn refusal<E: ProvideErrorMetadata>(
+fn refusal<E: ProvideErrorMetadata + std::error::Error + 'static>(
     question: &Question<'_>,
     error: &SdkError<E, HttpResponse>,
     response: &Response,
@@ -229,8 +229,11 @@ fn refusal<E: ProvideErrorMetadata>(
             (Class::Unavailable, None, "could not be reached".to_owned())
         }
         SdkError::DispatchFailure(_) | SdkError::ConstructionFailure(_) => {
-            let what = "could not be sent: there are no credentials, or they can't be had";
-            (Class::Auth, None, what.to_owned())
+            let what = format!(
+                "could not be sent, since there are no credentials ({})",
+                root_cause(error)
+            );
+            (Class::Auth, None, what)
         }
         _ => (Class::InvalidResponse, None, NOT_DOCUMENTED.to_owned()),
     };
@@ -240,6 +243,18 @@ fn refusal<E: ProvideErrorMetadata>(
         reason: format!("{action} {what}"),
         bucket_region: response.bucket_region.clone(),
     }
+}
+
+/// The innermost cause of an error, in a line.
+fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
+    let innermost = std::iter::successors(Some(error), |error| error.source()).last();
+    let text = innermost.map(ToString::to_string).unwrap_or_default();
+    text.lines()
+        .next()
+        .unwrap_or_default()
+        .chars()
+        .take(200)
+        .collect()
 }
 
 /// The class of an error's code; the status counts where the code tells nothing.

@@ -17,6 +17,7 @@ mod answers;
 mod calls;
 mod connection;
 mod credential_report;
+mod found;
 mod iam_mfa;
 mod iam_resources;
 mod organization_accounts;
@@ -29,6 +30,7 @@ pub mod settings;
 mod tests;
 
 pub use calls::{CALLS, Needed};
+pub use found::found;
 pub use settings::Settings;
 
 use evidenced_collector_api::Collector;
