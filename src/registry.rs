@@ -27,19 +27,23 @@ pub const COLLECTORS: &[Registered] = &[
         vendor: "aws",
         id: "aws.iam.mfa",
         about: "AWS accounts: root and users, MFA devices, access keys, password policy",
-        build: |settings| Ok(aws::iam_mfa(settings.read()?)),
+        build: |settings| Ok(aws::iam_mfa(settings.read::<aws::Settings>()?.checked()?)),
     },
     Registered {
         vendor: "aws",
         id: "aws.organization.accounts",
         about: "AWS organisation: the accounts there are, against those collected from",
-        build: |settings| Ok(aws::organization_accounts(settings.read()?)),
+        build: |settings| {
+            Ok(aws::organization_accounts(
+                settings.read::<aws::Settings>()?.checked()?,
+            ))
+        },
     },
     Registered {
         vendor: "aws",
         id: "aws.s3.encryption",
         about: "S3 buckets: encryption and keys, public access, policy, versioning, lock, logging",
-        build: |settings| Ok(aws::s3_encryption(settings.read()?)),
+        build: |settings| Ok(aws::s3_encryption(settings.read::<aws::Settings>()?.checked()?)),
     },
     Registered {
         vendor: "host",

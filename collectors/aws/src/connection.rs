@@ -121,3 +121,25 @@ impl HttpConnector for PacedConnector {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn calls_are_no_more_in_a_second_than_is_configured() {
+        let manners = Manners {
+            interval: Duration::from_secs(1) / 10,
+            next: Mutex::new(None),
+            slots: Semaphore::new(100),
+        };
+        let begun = Instant::now();
+        let turns = (0..31).map(|_| manners.turn());
+        futures_util::future::join_all(turns).await;
+        let took = begun.elapsed();
+        assert!(
+            took >= Duration::from_secs(3),
+            "31 calls at 10 in a second took {took:?}"
+        );
+    }
+}

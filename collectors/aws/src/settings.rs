@@ -1,5 +1,6 @@
 //! The settings of a source of type `aws`.
 
+use evidenced_collector_api::SettingsError;
 use serde::Deserialize;
 
 /// What a source of type `aws` says. All keys may be left out: then it is the account that the environment's own
@@ -29,6 +30,26 @@ pub struct Settings {
     pub calls_per_second: CallsPerSecond,
     /// How many calls are under way at once, to each account.
     pub concurrency: Concurrency,
+}
+
+impl Settings {
+    /// Refuses settings that contradict each other, or of which one would be passed over.
+    pub fn checked(self) -> Result<Self, SettingsError> {
+        let others = self.organization || !self.accounts.is_empty();
+        let wrong = if self.organization && !self.accounts.is_empty() {
+            "organization and accounts are both set\nleave one out: organization collects from all accounts but `excluded`"
+        } else if self.role.is_some() && !others {
+            "role is set, and no account to assume it in\nset accounts or organization"
+        } else if self.external_id.is_some() && self.role.is_none() {
+            "external_id is set, and no role\nset role, or leave external_id out"
+        } else {
+            return Ok(self);
+        };
+        Err(SettingsError {
+            message: wrong.to_owned(),
+            span: None,
+        })
+    }
 }
 
 /// An account that is left out.
@@ -168,6 +189,23 @@ mod tests {
         assert_eq!(settings.session_name.0, "evidenced");
         assert_eq!(settings.calls_per_second.0, 50);
         assert!(settings.accounts.is_empty());
+    }
+
+    #[test]
+    fn settings_that_contradict_each_other_are_refused() {
+        for (text, expected) in [
+            (
+                "organization = true\naccounts = [\"123456789012\"]\nrole = \"r\"",
+                "both set",
+            ),
+            ("role = \"r\"", "no account to assume it in"),
+            ("accounts = [\"123456789012\"]\nexternal_id = \"x\"", "no role"),
+        ] {
+            let error = read(text).unwrap().checked().unwrap_err().to_string();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+        let good = "organization = true\nrole = \"r\"\nexternal_id = \"x\"";
+        assert!(read(good).unwrap().checked().is_ok());
     }
 
     #[test]

@@ -157,6 +157,31 @@ async fn buckets_are_read_setting_by_setting() {
 }
 
 #[tokio::test]
+async fn names_are_of_the_partition_that_the_caller_is_in() {
+    let identity = "<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>arn:aws-cn:iam::123456789012:user/x</Arn>\
+                    <UserId>x</UserId><Account>123456789012</Account></GetCallerIdentityResult></GetCallerIdentityResponse>";
+    let world = World::new().with(
+        "sts",
+        "GetCallerIdentity",
+        "",
+        Reply::Say(200, identity.to_owned()),
+    );
+    let [iam, _, s3] = collectors(&world);
+    let snapshot = collect(iam.as_ref()).await.unwrap();
+    assert_eq!(
+        find(&snapshot, "aws.iam.root", "root").id,
+        "arn:aws-cn:iam::123456789012:root"
+    );
+    let snapshot = collect(s3.as_ref()).await.unwrap();
+    let alpha = find(&snapshot, "aws.s3.bucket", "alpha");
+    assert_eq!(alpha.id, "arn:aws-cn:s3:::alpha");
+    assert_eq!(
+        alpha.attributes["tls_only"], false,
+        "its policy names a bucket of another partition"
+    );
+}
+
+#[tokio::test]
 async fn an_account_that_nobody_collects_from_is_seen() {
     let [_, organization, _] = collectors(&World::new());
     let snapshot = collect(organization.as_ref()).await.unwrap();

@@ -103,6 +103,20 @@ async fn a_listing_that_loses_buckets_is_incomplete() {
     );
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_answer_without_end_is_left() {
+    let world = World::new()
+        .with("iam", "GetAccountPasswordPolicy", "", Reply::Endless)
+        .with("s3", "GetBucketPolicy", "alpha", Reply::Endless);
+    let [iam, _, s3] = collectors(&world);
+    let snapshot = collect(iam.as_ref()).await.unwrap();
+    let policy = find(&snapshot, "aws.iam.password_policy", "password policy");
+    assert!(policy.unknown.contains_key("minimum_length"), "{policy:?}");
+    let snapshot = collect(s3.as_ref()).await.unwrap();
+    let alpha = find(&snapshot, "aws.s3.bucket", "alpha");
+    assert!(alpha.unknown.contains_key("tls_only"), "{alpha:?}");
+}
+
 #[tokio::test]
 async fn a_listing_without_end_is_left() {
     let page = "<ListUsersResponse><ListUsersResult><Users/><IsTruncated>true</IsTruncated><Marker>again</Marker>\

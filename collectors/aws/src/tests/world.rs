@@ -33,6 +33,8 @@ pub(super) enum Reply {
     Silence,
     /// The connection breaks.
     Reset,
+    /// A body that never ends, as fast as it is read.
+    Endless,
 }
 
 /// Answers, and what was asked.
@@ -104,8 +106,12 @@ impl World {
                 reply => Some(reply.clone()),
             }
         });
+        if matches!(reply, Some(Reply::Endless)) {
+            let body = SdkBody::from_body_1_x(Endless);
+            return Some(Ok(HttpResponse::new(StatusCode::try_from(200).unwrap(), body)));
+        }
         let (status, body) = match reply {
-            Some(Reply::Silence) => return None,
+            Some(Reply::Silence | Reply::Endless) => return None,
             Some(Reply::Reset | Reply::First(..)) => return Some(Err(())),
             Some(Reply::Say(status, body)) => (status, body),
             None => ordinary(&name, &about, request),
@@ -113,6 +119,21 @@ impl World {
         let mut response = HttpResponse::new(StatusCode::try_from(status).unwrap(), SdkBody::from(body));
         response.headers_mut().insert("x-amzn-requestid", "request-1");
         Some(Ok(response))
+    }
+}
+
+struct Endless;
+
+impl http_body::Body for Endless {
+    type Data = bytes::Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        self: std::pin::Pin<&mut Self>,
+        _context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<Self::Data>, Self::Error>>> {
+        static PIECE: [u8; 1 << 16] = [b' '; 1 << 16];
+        std::task::Poll::Ready(Some(Ok(http_body::Frame::data(bytes::Bytes::from_static(&PIECE)))))
     }
 }
 
