@@ -80,7 +80,7 @@ pub enum AppendError {
     #[error(transparent)]
     Store(Arc<StoreError>),
     /// Whoever wrote the batch panicked, or the runtime is shutting down.
-    #[error("the log is closed")]
+    #[error("the batch that the leaf was in was not finished")]
     Closed,
 }
 
