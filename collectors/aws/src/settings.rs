@@ -163,7 +163,7 @@ checked!(
 
 checked!(
     /// Calls in a second.
-    CallsPerSecond(u16 = 50),
+    CallsPerSecond(u16 = 200),
     |number| (1..=1000).contains(number),
     "calls_per_second is a number from 1 to 1000"
 );
@@ -187,7 +187,7 @@ mod tests {
     fn nothing_needs_to_be_set() {
         let settings = read("").unwrap();
         assert_eq!(settings.session_name.0, "evidenced");
-        assert_eq!(settings.calls_per_second.0, 50);
+        assert_eq!(settings.calls_per_second.0, 200);
         assert!(settings.accounts.is_empty());
     }
 

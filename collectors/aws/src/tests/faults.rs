@@ -1,5 +1,7 @@
 //! Servers that throttle, fail, fall silent or talk nonsense; listings that lie; what is gone before it is read.
 
+use std::time::Duration;
+
 use evidenced_collector_api::FailureClass;
 
 use super::world::{Reply, World, error};
@@ -101,6 +103,28 @@ async fn a_listing_that_loses_buckets_is_incomplete() {
         "{}",
         completeness.basis
     );
+}
+
+/// In virtual time, so that the machine takes no part in it.
+#[tokio::test(start_paused = true)]
+async fn fifty_users_and_buckets_take_less_than_a_third_of_their_calls_one_by_one() {
+    let mut world = World::new();
+    world.latency = Duration::from_millis(20);
+    world.more = 48;
+    let [iam, _, s3] = collectors(&world);
+    for collector in [iam, s3] {
+        let begun = tokio::time::Instant::now();
+        let snapshot = collect(collector.as_ref()).await.unwrap();
+        let took = begun.elapsed();
+        let calls: u64 = snapshot.provenance.calls.iter().map(|call| call.pages).sum();
+        let one_by_one = world.latency * u32::try_from(calls).unwrap();
+        assert!(calls > 150, "{calls}");
+        assert!(
+            took * 3 < one_by_one,
+            "{}: {took:?} of {one_by_one:?}",
+            collector.id()
+        );
+    }
 }
 
 #[tokio::test(start_paused = true)]

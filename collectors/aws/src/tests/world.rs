@@ -7,12 +7,14 @@ use aws_smithy_runtime_api::client::http::{
     SharedHttpConnector,
 };
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_runtime_api::http::StatusCode;
 use aws_smithy_types::base64;
 use aws_smithy_types::body::SdkBody;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use crate::connection;
 
@@ -41,6 +43,10 @@ pub(super) enum Reply {
 #[derive(Clone, Debug, Default)]
 pub(super) struct World {
     pub(super) settings: String,
+    /// How long each answer takes.
+    pub(super) latency: Duration,
+    /// Users and buckets beside those that are described here.
+    pub(super) more: usize,
     replies: Arc<Mutex<BTreeMap<(Name, String), Reply>>>,
     asked: Arc<Mutex<Vec<Name>>>,
 }
@@ -84,7 +90,7 @@ impl World {
                 aws_smithy_async::rt::sleep::TokioSleep::new(),
             ))
             .time_source(aws_smithy_async::time::SystemTimeSource::new())
-            .http_client(connection::paced(SharedHttpClient::new(self.clone()), 1000, 16))
+            .http_client(connection::paced(SharedHttpClient::new(self.clone()), 200, 16))
             .build()
     }
 
@@ -114,7 +120,7 @@ impl World {
             Some(Reply::Silence | Reply::Endless) => return None,
             Some(Reply::Reset | Reply::First(..)) => return Some(Err(())),
             Some(Reply::Say(status, body)) => (status, body),
-            None => ordinary(&name, &about, request),
+            None => ordinary(&name, &about, request, self.more),
         };
         let mut response = HttpResponse::new(StatusCode::try_from(status).unwrap(), SdkBody::from(body));
         response.headers_mut().insert("x-amzn-requestid", "request-1");
@@ -133,7 +139,9 @@ impl http_body::Body for Endless {
         _context: &mut std::task::Context<'_>,
     ) -> std::task::Poll<Option<Result<http_body::Frame<Self::Data>, Self::Error>>> {
         static PIECE: [u8; 1 << 16] = [b' '; 1 << 16];
-        std::task::Poll::Ready(Some(Ok(http_body::Frame::data(bytes::Bytes::from_static(&PIECE)))))
+        std::task::Poll::Ready(Some(Ok(http_body::Frame::data(bytes::Bytes::from_static(
+            &PIECE,
+        )))))
     }
 }
 
@@ -147,9 +155,13 @@ impl HttpConnector for World {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         match self.answer(&request) {
             None => HttpConnectorFuture::new(std::future::pending()),
-            Some(answer) => HttpConnectorFuture::ready(answer.map_err(|()| {
-                aws_smithy_runtime_api::client::result::ConnectorError::io("the connection was reset".into())
-            })),
+            Some(answer) => {
+                let latency = self.latency;
+                HttpConnectorFuture::new(async move {
+                    tokio::time::sleep(latency).await;
+                    answer.map_err(|()| ConnectorError::io("the connection was reset".into()))
+                })
+            }
         }
     }
 }
@@ -220,7 +232,7 @@ alice,arn:aws:iam::123456789012:user/alice,2021-01-01T00:00:00+00:00,true,2026-0
 bob,arn:aws:iam::123456789012:user/bob,2021-02-01T00:00:00+00:00,true,no_information,2026-02-01T00:00:00+00:00,N/A,false,false,N/A,N/A,false,N/A,N/A
 ";
 
-fn ordinary((service, operation): &Name, about: &str, request: &HttpRequest) -> (u16, String) {
+fn ordinary((service, operation): &Name, about: &str, request: &HttpRequest, more: usize) -> (u16, String) {
     let result = |inner: &str| {
         (
             200,
@@ -259,7 +271,7 @@ fn ordinary((service, operation): &Name, about: &str, request: &HttpRequest) -> 
              </member></VirtualMFADevices><IsTruncated>false</IsTruncated>"
         )),
         ("ListUsers", _) => {
-            let user = |name, at: &str| {
+            let user = |name: &str, at: &str| {
                 format!("<member><Path>/</Path><UserName>{name}</UserName><UserId>A</UserId><Arn>arn:aws:iam::{ACCOUNT}:user/{name}</Arn>{at}</member>")
             };
             let body = String::from_utf8_lossy(request.body().bytes().unwrap_or_default()).into_owned();
@@ -268,7 +280,10 @@ fn ordinary((service, operation): &Name, about: &str, request: &HttpRequest) -> 
                 let later = user("later", "<CreateDate>2026-05-28T12:00:00Z</CreateDate>");
                 return result(&format!("<Users>{later}</Users><IsTruncated>false</IsTruncated>"));
             }
-            let users = user("alice", at) + &user("bob", at);
+            let mut users = user("alice", at) + &user("bob", at);
+            for number in 0..more {
+                users += &user(&format!("u{number}"), "<CreateDate>2026-05-28T12:00:00Z</CreateDate>");
+            }
             result(&format!("<Users>{users}</Users><IsTruncated>true</IsTruncated><Marker>m2</Marker>"))
         }
         ("GetLoginProfile", "later") => missing(404, "NoSuchEntity"),
@@ -288,7 +303,7 @@ fn ordinary((service, operation): &Name, about: &str, request: &HttpRequest) -> 
         ("ListAccounts", _) => (200, format!(
             r#"{{"Accounts":[{{"Id":"{ACCOUNT}","Name":"main","Email":"a@example.com","State":"ACTIVE"}},{{"Id":"210987654321","Name":"forgotten","Email":"b@example.com","State":"ACTIVE"}}]}}"#
         )),
-        _ => match s3(operation, about) {
+        _ => match s3(operation, about, more) {
             Err(code) => missing(404, code),
             Ok(body) => (200, body),
         },
@@ -296,7 +311,7 @@ fn ordinary((service, operation): &Name, about: &str, request: &HttpRequest) -> 
 }
 
 /// `alpha` has everything, `beta` nothing.
-fn s3(operation: &str, bucket: &str) -> Result<String, &'static str> {
+fn s3(operation: &str, bucket: &str, more: usize) -> Result<String, &'static str> {
     let flags = |on: bool| {
         format!(
             "<PublicAccessBlockConfiguration><BlockPublicAcls>{on}</BlockPublicAcls><IgnorePublicAcls>{on}</IgnorePublicAcls>\
@@ -306,11 +321,12 @@ fn s3(operation: &str, bucket: &str) -> Result<String, &'static str> {
     let alpha = bucket == "alpha";
     Ok(match operation {
         "ListBuckets" => {
-            let bucket = |name| format!("<Bucket><Name>{name}</Name><CreationDate>2022-01-01T00:00:00Z</CreationDate><BucketRegion>eu-central-1</BucketRegion></Bucket>");
+            let bucket = |name: &str| format!("<Bucket><Name>{name}</Name><CreationDate>2022-01-01T00:00:00Z</CreationDate><BucketRegion>eu-central-1</BucketRegion></Bucket>");
             let plain = "<Bucket><Name>beta</Name><CreationDate>2022-01-01T00:00:00Z</CreationDate></Bucket>";
             // A server that knows no regions here leaves them out.
             let first = bucket("alpha");
-            format!("<ListAllMyBucketsResult><Buckets>{first}{plain}</Buckets></ListAllMyBucketsResult>")
+            let more: String = (0..more).map(|number| bucket(&format!("more-{number}"))).collect();
+            format!("<ListAllMyBucketsResult><Buckets>{first}{plain}{more}</Buckets></ListAllMyBucketsResult>")
         }
         "GetBucketLocation" => "<LocationConstraint>EU</LocationConstraint>".to_owned(),
         "GetPublicAccessBlock" if bucket.is_empty() => return Err("NoSuchPublicAccessBlockConfiguration"),
