@@ -223,6 +223,24 @@ impl Access {
         Ok(account(identity, config))
     }
 
+    /// Every account in scope for `check`, or why it can't be read, each under its name.
+    pub(crate) async fn reachable(&self, run: &Run<'_>) -> Vec<(String, Result<(Account, Answers), String>)> {
+        let targets = match self.accounts(run).await {
+            Ok(targets) => targets,
+            Err(error) => return vec![("accounts".to_owned(), Err(error.message))],
+        };
+        let mut reachable = Vec::new();
+        for target in targets {
+            let mut answers = Answers::default();
+            let account = self.account(&target, run, &mut answers).await;
+            let account = account
+                .map(|account| (account, answers))
+                .map_err(|error| error.message);
+            reachable.push((format!("account {target}"), account));
+        }
+        reachable
+    }
+
     async fn identity(
         &self,
         run: &Run<'_>,
@@ -299,10 +317,8 @@ pub(crate) fn tried<T>(operation: &str, result: &Result<T, Refusal>) -> (String,
             "{}; allow it, see deploy/aws/policy.json",
             refusal.reason
         )),
-        // AWS answered, only not with what was asked for: whoever may not ask is told so first.
-        Err(refusal) if refusal.class == FailureClass::InvalidResponse && refusal.code.is_some() => {
-            Ok("allowed".to_owned())
-        }
+        // There is none: whoever may not ask is not told even that.
+        Err(refusal) if refusal.is_absence() => Ok("allowed".to_owned()),
         Err(refusal) => Err(refusal.reason.clone()),
     };
     (operation.to_owned(), said)

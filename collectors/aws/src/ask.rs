@@ -54,6 +54,12 @@ impl Refusal {
     pub(crate) fn says(&self, code: &str) -> bool {
         self.code.as_deref() == Some(code)
     }
+
+    /// Whether AWS said that what was asked for does not exist.
+    pub(crate) fn is_absence(&self) -> bool {
+        let code = self.code.as_deref().unwrap_or_default();
+        code.starts_with("NoSuch") || code.ends_with("NotFoundError")
+    }
 }
 
 impl From<Refusal> for CollectError {
@@ -271,7 +277,9 @@ fn class_of(code: &str, status: u16) -> FailureClass {
         | "SignatureDoesNotMatch"
         | "UnrecognizedClientException"
         | "RequestTimeTooSkewed" => FailureClass::Auth,
-        "SlowDown" | "RequestLimitExceeded" | "TooManyRequestsException" => FailureClass::RateLimited,
+        "SlowDown" | "LimitExceeded" | "RequestLimitExceeded" | "TooManyRequestsException" => {
+            FailureClass::RateLimited
+        }
         code if code.starts_with("Throttl") => FailureClass::RateLimited,
         _ => match status {
             401 => FailureClass::Auth,

@@ -18,7 +18,9 @@ use aws_sdk_iam::types::{AssignmentStatusType, ReportStateType, User};
 use futures_util::StreamExt as _;
 use std::time::Duration;
 
-use evidenced_collector_api::{CollectError, Collector, Covers, Provenance, Run, Snapshot, Target};
+use evidenced_collector_api::{
+    CollectError, Collector, Covers, FailureClass, Provenance, Run, Snapshot, Target,
+};
 
 use crate::access::{Access, Account, tried};
 use crate::answers::Answers;
@@ -149,20 +151,15 @@ impl Collector for IamMfa {
 
     async fn check(&self, run: &Run<'_>) -> Vec<(String, Result<String, String>)> {
         let mut lines = Vec::new();
-        let targets = match self.access.accounts(run).await {
-            Ok(targets) => targets,
-            Err(error) => return vec![("accounts".to_owned(), Err(error.message))],
-        };
-        for target in targets {
-            let mut answers = Answers::default();
-            match self.access.account(&target, run, &mut answers).await {
-                Err(error) => lines.push((format!("account {target}"), Err(error.message))),
-                Ok(account) => {
+        for (name, account) in self.access.reachable(run).await {
+            match account {
+                Err(error) => lines.push((name, Err(error))),
+                Ok((account, answers)) => {
                     let (asked, _) = self.read(&account, run, answers).await;
+                    let said = permissions(&asked);
                     lines.extend(
-                        permissions(&asked)
-                            .into_iter()
-                            .map(|(what, said)| (format!("account {target}: {what}"), said)),
+                        said.into_iter()
+                            .map(|(what, said)| (format!("{name}: {what}"), said)),
                     );
                 }
             }
@@ -183,6 +180,12 @@ fn permissions(asked: &Asked) -> Vec<(String, Result<String, String>)> {
         tried("iam:ListVirtualMFADevices", &asked.virtual_devices.1),
         tried("iam:ListUsers", &asked.users.1),
     ];
+    // Outside the management account AWS says so, and that is an answer.
+    if let Err(refusal) = &asked.features.1
+        && refusal.class == FailureClass::Permission
+    {
+        lines.push(tried("iam:ListOrganizationsFeatures", &asked.features.1));
+    }
     if !asked.each.is_empty() {
         let each = || asked.each.iter();
         lines.push(tried(
@@ -220,10 +223,11 @@ async fn report(
     let generated = loop {
         let generated =
             ask!(run, "iam" "GenerateCredentialReport" {}, iam.generate_credential_report()).await;
-        let waiting = matches!(
-            &generated.result,
-            Ok(said) if said.state() != Some(&ReportStateType::Complete)
-        );
+        let waiting = match &generated.result {
+            Ok(said) => said.state() != Some(&ReportStateType::Complete),
+            // So AWS puts it that reports are asked for too often.
+            Err(refusal) => refusal.says("LimitExceeded"),
+        };
         if !waiting || run.clock.monotonic() >= until {
             break generated;
         }

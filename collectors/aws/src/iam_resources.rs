@@ -165,7 +165,7 @@ fn root(asked: &Asked, report: Result<&Dated, &String>) -> Resource {
         said(SummaryKeyType::AccountMfaEnabled),
         "root's MFA",
     );
-    let key = both(from_row("access_key_1_active"), from_row("access_key_2_active"));
+    let key = any_of([from_row("access_key_1_active"), from_row("access_key_2_active")]);
     // The summary counts inactive keys too: without one there is no active one, and an active one shows in it.
     let keys = match (key, said(SummaryKeyType::AccountAccessKeysPresent)) {
         (Ok(true), Ok(false)) => {
@@ -175,11 +175,17 @@ fn root(asked: &Asked, report: Result<&Dated, &String>) -> Resource {
         (Err(reason), _) | (_, Err(reason)) => Err(reason),
     };
     let arn = format!("arn:{}:iam::{}:root", asked.partition, asked.account);
-    let virtual_mfa = listed(&asked.virtual_devices.1).map(|pages| {
-        pages
+    let virtual_mfa = listed(&asked.virtual_devices.1).and_then(|pages| {
+        let devices = pages
             .iter()
-            .flat_map(ListVirtualMfaDevicesOutput::virtual_mfa_devices)
-            .any(|device| device.user().is_some_and(|user| user.arn() == arn))
+            .flat_map(ListVirtualMfaDevicesOutput::virtual_mfa_devices);
+        // Assigned, and not said to whom: it may be root's.
+        any_of(devices.map(|device| {
+            let user = device.user().map(|user| user.arn() == arn);
+            user.ok_or_else(|| {
+                "a virtual MFA device is assigned, and the answer does not say to whom".to_owned()
+            })
+        }))
     });
     let credentials = any_of([
         said(SummaryKeyType::AccountPasswordPresent),
@@ -226,16 +232,17 @@ fn root(asked: &Asked, report: Result<&Dated, &String>) -> Resource {
     resource
 }
 
-/// True if either is; false only if both are known to be false.
-fn both(one: Result<bool, String>, other: Result<bool, String>) -> Result<bool, String> {
-    any_of([one, other])
-}
-
-fn any_of<const N: usize>(flags: [Result<bool, String>; N]) -> Result<bool, String> {
-    if flags.contains(&Ok(true)) {
-        return Ok(true);
+/// True if any is; false only if all are known to be false.
+fn any_of(flags: impl IntoIterator<Item = Result<bool, String>>) -> Result<bool, String> {
+    let mut unknown = None;
+    for flag in flags {
+        match flag {
+            Ok(true) => return Ok(true),
+            Ok(false) => {}
+            Err(reason) => unknown = unknown.or(Some(reason)),
+        }
     }
-    flags.into_iter().collect::<Result<Vec<_>, _>>().map(|_| false)
+    unknown.map_or(Ok(false), Err)
 }
 
 /// The password policy, or AWS's own where the account has none: 8 characters, and nothing else is asked for.
@@ -247,8 +254,10 @@ fn password_policy(asked: &Asked) -> Resource {
         "password policy",
         *call,
     );
-    let policy = match said {
-        Ok(said) => said.password_policy(),
+    let said = match said {
+        Ok(said) => said
+            .password_policy()
+            .ok_or("iam:GetAccountPasswordPolicy was answered without a policy"),
         Err(refusal) if refusal.says("NoSuchEntity") => {
             return resource
                 .with("set", false)
@@ -261,7 +270,11 @@ fn password_policy(asked: &Asked) -> Resource {
                 .with("require_lowercase", false)
                 .with("users_may_change", false);
         }
-        Err(refusal) => {
+        Err(refusal) => Err(refusal.reason.as_str()),
+    };
+    let policy = match said {
+        Ok(policy) => policy,
+        Err(reason) => {
             let attributes = [
                 "set",
                 "minimum_length",
@@ -274,14 +287,11 @@ fn password_policy(asked: &Asked) -> Resource {
                 "users_may_change",
             ];
             return attributes.into_iter().fold(resource, |resource, attribute| {
-                resource.with_result(attribute, Err::<Value, _>(refusal.reason.clone()))
+                resource.with_result(attribute, Err::<Value, _>(reason.to_owned()))
             });
         }
     };
     let known = |value: Option<i32>| value.ok_or_else(|| "the answer does not say".to_owned());
-    let Some(policy) = policy else {
-        return resource.with_result("set", Err::<Value, _>("the answer holds no policy".to_owned()));
-    };
     resource
         .with("set", true)
         .with_result("minimum_length", known(policy.minimum_password_length()))

@@ -9,7 +9,7 @@ use futures_util::StreamExt as _;
 use std::collections::{BTreeMap, BTreeSet};
 
 use evidenced_collector_api::{
-    CollectError, Collector, Completeness, Covers, Provenance, Run, Snapshot, Target,
+    CollectError, Collector, Completeness, Covers, FailureClass, Provenance, Run, Snapshot, Target,
 };
 
 use crate::access::{Access, Account, tried};
@@ -50,14 +50,14 @@ impl S3Encryption {
             ask!(run, "s3control" "GetPublicAccessBlock" { AccountId: &account.id },
                 control.get_public_access_block().account_id(&account.id)),
         );
+        let (listing, mut again, account_block) =
+            (answers.add(listing), answers.add(again), answers.add(block));
         // Above a quota of 10,000 buckets a listing in one piece is refused: then the second one has pages too.
-        let again = match &again.result {
-            Err(refusal) if refusal.class == evidenced_collector_api::FailureClass::InvalidResponse => {
-                list(run, &own, Some(PAGE / 2)).await
-            }
-            _ => again,
-        };
-        let (listing, again, account_block) = (answers.add(listing), answers.add(again), answers.add(block));
+        if let Err(refusal) = &again.1
+            && refusal.class == FailureClass::InvalidResponse
+        {
+            again = answers.add(list(run, &own, Some(PAGE / 2)).await);
+        }
         let (mut buckets, mut keys) = (Vec::new(), BTreeMap::new());
         for listed in [&listing, &again] {
             answers.count(listed.0, names(&listed.1).len());
@@ -142,15 +142,10 @@ impl Collector for S3Encryption {
 
     async fn check(&self, run: &Run<'_>) -> Vec<(String, Result<String, String>)> {
         let mut lines = Vec::new();
-        let targets = match self.access.accounts(run).await {
-            Ok(targets) => targets,
-            Err(error) => return vec![("accounts".to_owned(), Err(error.message))],
-        };
-        for target in targets {
-            let mut answers = Answers::default();
-            match self.access.account(&target, run, &mut answers).await {
-                Err(error) => lines.push((format!("account {target}"), Err(error.message))),
-                Ok(account) => {
+        for (name, account) in self.access.reachable(run).await {
+            match account {
+                Err(error) => lines.push((name, Err(error))),
+                Ok((account, answers)) => {
                     let (asked, _) = self.read(&account, run, answers).await;
                     let mut said = vec![
                         tried("s3:ListAllMyBuckets", &asked.listing.1),
@@ -159,7 +154,7 @@ impl Collector for S3Encryption {
                     said.extend(s3_resources::permissions(&asked.buckets, &asked.keys));
                     lines.extend(
                         said.into_iter()
-                            .map(|(what, said)| (format!("account {target}: {what}"), said)),
+                            .map(|(what, said)| (format!("{name}: {what}"), said)),
                     );
                 }
             }

@@ -48,6 +48,27 @@ const EVERYBODY: [&str; 2] = [
     "http://acs.amazonaws.com/groups/global/AuthenticatedUsers",
 ];
 
+/// The four flags of an answer: S3's and S3 Control's have the same fields, and types of their own.
+macro_rules! flags {
+    ($said:expr) => {
+        match $said {
+            Ok(said) => {
+                let flags = said.public_access_block_configuration().map_or([None; 4], |set| {
+                    [
+                        set.block_public_acls(),
+                        set.ignore_public_acls(),
+                        set.block_public_policy(),
+                        set.restrict_public_buckets(),
+                    ]
+                });
+                flags.map(|flag| Ok(flag.unwrap_or(false)))
+            }
+            Err(refusal) if refusal.says(NO_BLOCK) => [const { Ok(false) }; 4],
+            Err(refusal) => std::array::from_fn(|_| Err(refusal.reason.clone())),
+        }
+    };
+}
+
 macro_rules! bucket_answers {
     ($($field:ident: $output:ty),* $(,)?) => {
         /// What was answered about a bucket.
@@ -149,21 +170,7 @@ pub(crate) fn account(block: &AccountBlock) -> Resource {
 fn account_flags(
     said: &Result<aws_sdk_s3control::operation::get_public_access_block::GetPublicAccessBlockOutput, Refusal>,
 ) -> [Result<bool, String>; 4] {
-    match said {
-        Ok(said) => {
-            let flags = said.public_access_block_configuration().map_or([None; 4], |set| {
-                [
-                    set.block_public_acls(),
-                    set.ignore_public_acls(),
-                    set.block_public_policy(),
-                    set.restrict_public_buckets(),
-                ]
-            });
-            flags.map(|flag| Ok(flag.unwrap_or(false)))
-        }
-        Err(refusal) if refusal.says(NO_BLOCK) => [const { Ok(false) }; 4],
-        Err(refusal) => std::array::from_fn(|_| Err(refusal.reason.clone())),
-    }
+    flags!(said)
 }
 
 impl AskedBucket {
@@ -282,21 +289,7 @@ impl AskedBucket {
 
     /// Bucket or account: either is enough.
     fn effective_flags(&self, account: &AccountBlock) -> [(&'static str, Result<bool, String>); 4] {
-        let own: [Result<bool, String>; 4] = match &self.block.1 {
-            Ok(said) => {
-                let flags = said.public_access_block_configuration().map_or([None; 4], |set| {
-                    [
-                        set.block_public_acls(),
-                        set.ignore_public_acls(),
-                        set.block_public_policy(),
-                        set.restrict_public_buckets(),
-                    ]
-                });
-                flags.map(|flag| Ok(flag.unwrap_or(false)))
-            }
-            Err(refusal) if refusal.says(NO_BLOCK) => [const { Ok(false) }; 4],
-            Err(refusal) => std::array::from_fn(|_| Err(refusal.reason.clone())),
-        };
+        let own: [Result<bool, String>; 4] = flags!(&self.block.1);
         let mut joined = own
             .into_iter()
             .zip(account_flags(&account.1))
@@ -449,6 +442,19 @@ pub(crate) fn permissions(
         .filter(|_| !buckets.is_empty())
         .map(|(action, worst)| tried(action, &worst.map_or(Ok(()), Err)))
         .collect();
+    let located: Vec<_> = buckets
+        .iter()
+        .filter_map(|bucket| bucket.location.as_ref())
+        .collect();
+    if !located.is_empty() {
+        let refusal = located
+            .iter()
+            .find_map(|said| said.1.as_ref().err().filter(|refusal| !refusal.is_absence()));
+        lines.push(tried(
+            "s3:GetBucketLocation",
+            &refusal.cloned().map_or(Ok(()), Err),
+        ));
+    }
     let refused =
         |results: Vec<Option<&Refusal>>| results.into_iter().flatten().next().cloned().map_or(Ok(()), Err);
     if !keys.is_empty() {

@@ -105,6 +105,42 @@ async fn a_listing_that_loses_buckets_is_incomplete() {
     );
 }
 
+#[tokio::test(start_paused = true)]
+async fn reports_that_were_asked_for_too_often_are_waited_for() {
+    let first = Reply::First(7, Box::new(say(409, error("iam", "LimitExceeded"))));
+    let [iam, ..] = collectors(&World::new().with("iam", "GenerateCredentialReport", "", first));
+    let snapshot = collect(iam.as_ref()).await.unwrap();
+    let completeness = &snapshot.provenance.completeness;
+    assert!(completeness.complete, "{}", completeness.basis);
+}
+
+#[tokio::test]
+async fn a_virtual_device_of_nobody_may_be_the_root_users() {
+    let page = "<ListVirtualMFADevicesResponse><ListVirtualMFADevicesResult><VirtualMFADevices><member><SerialNumber>x</SerialNumber>\
+                </member></VirtualMFADevices><IsTruncated>false</IsTruncated></ListVirtualMFADevicesResult></ListVirtualMFADevicesResponse>";
+    let [iam, ..] = collectors(&World::new().with("iam", "ListVirtualMFADevices", "", say(200, page)));
+    let snapshot = collect(iam.as_ref()).await.unwrap();
+    let root = find(&snapshot, "aws.iam.root", "root");
+    assert!(root.unknown.contains_key("virtual_mfa"), "{root:?}");
+}
+
+/// A listing in one piece is refused where there are too many buckets; what was refused is in the provenance.
+#[tokio::test]
+async fn a_second_listing_with_pages_takes_the_place_of_one_that_is_refused() {
+    let mut replies = World::new();
+    replies.refuse_unpaged = true;
+    let [_, _, s3] = collectors(&replies);
+    let snapshot = collect(s3.as_ref()).await.unwrap();
+    assert!(snapshot.provenance.completeness.complete);
+    let listings = snapshot
+        .provenance
+        .calls
+        .iter()
+        .filter(|call| call.operation == "ListBuckets");
+    let statuses: Vec<_> = listings.map(|call| call.status.as_str()).collect();
+    assert_eq!(statuses, ["200", "400 InvalidRequest", "200"]);
+}
+
 /// In virtual time, so that the machine takes no part in it.
 #[tokio::test(start_paused = true)]
 async fn fifty_users_and_buckets_take_less_than_a_third_of_their_calls_one_by_one() {

@@ -47,6 +47,8 @@ pub(super) struct World {
     pub(super) latency: Duration,
     /// Users and buckets beside those that are described here.
     pub(super) more: usize,
+    /// Whether buckets are listed in pages only.
+    pub(super) refuse_unpaged: bool,
     replies: Arc<Mutex<BTreeMap<(Name, String), Reply>>>,
     asked: Arc<Mutex<Vec<Name>>>,
 }
@@ -120,6 +122,12 @@ impl World {
             Some(Reply::Silence | Reply::Endless) => return None,
             Some(Reply::Reset | Reply::First(..)) => return Some(Err(())),
             Some(Reply::Say(status, body)) => (status, body),
+            None if self.refuse_unpaged
+                && name.1 == "ListBuckets"
+                && !request.uri().contains("max-buckets") =>
+            {
+                (400, error("s3", "InvalidRequest"))
+            }
             None => ordinary(&name, &about, request, self.more),
         };
         let mut response = HttpResponse::new(StatusCode::try_from(status).unwrap(), SdkBody::from(body));
