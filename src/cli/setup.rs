@@ -2,7 +2,8 @@
 
 use anyhow::{Context as _, Result};
 use sha2::{Digest as _, Sha256};
-use std::io::{ErrorKind, Read as _};
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, ErrorKind, Read as _};
 use std::path::Path;
 
 use super::Common;
@@ -158,11 +159,11 @@ pub(super) fn rules(config: &Config) -> Result<Rules, ConfigError> {
 /// Far above any file by hand; one that is longer is not read to its end, since it may have none.
 const CONTROL_FILE_LIMIT: u64 = 4 << 20;
 
-fn read(path: &Path) -> std::io::Result<String> {
+fn read(path: &Path) -> io::Result<String> {
     let mut text = String::new();
-    let file = std::fs::File::open(path)?;
+    let file = File::open(path)?;
     if file.take(CONTROL_FILE_LIMIT + 1).read_to_string(&mut text)? as u64 > CONTROL_FILE_LIMIT {
-        return Err(std::io::Error::other("over 4 MiB, which no control file is"));
+        return Err(io::Error::other("over 4 MiB, which no control file is"));
     }
     Ok(text)
 }
@@ -182,13 +183,30 @@ fn located(path: &Path, text: &str, problems: Vec<crate::control::Problem>) -> C
 
 /// This program and this person.
 pub(super) fn maker(config: &Config, by: By) -> Maker {
-    let binary = std::env::current_exe().and_then(std::fs::read).ok();
+    let binary = std::env::current_exe().and_then(|path| sha256(&path));
     Maker {
         by,
-        binary_sha256: binary.map(|bytes| hex::encode(Sha256::digest(bytes))),
+        binary_sha256: binary.ok(),
         host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
         os_user: os_user(),
         configuration_sha256: hex::encode(config.digest()),
+    }
+}
+
+/// A file's digest, in hex. It is read piece by piece: this program in one would be most of the memory that collecting takes.
+fn sha256(path: &Path) -> io::Result<String> {
+    let (mut file, mut hasher) = (
+        BufReader::with_capacity(1 << 16, File::open(path)?),
+        Sha256::new(),
+    );
+    loop {
+        let piece = file.fill_buf()?;
+        if piece.is_empty() {
+            return Ok(hex::encode(hasher.finalize()));
+        }
+        hasher.update(piece);
+        let length = piece.len();
+        file.consume(length);
     }
 }
 
