@@ -1,4 +1,5 @@
-//! How AWS is called: never faster than is configured, never waiting for ever, never reading without end.
+//! How AWS is called: never faster than is configured, slower where it throttles, never waiting for ever, never reading
+//! without end.
 
 use aws_smithy_http_client::{Builder, Connector, proxy::ProxyConfig, tls};
 use aws_smithy_runtime_api::client::http::{
@@ -6,11 +7,13 @@ use aws_smithy_runtime_api::client::http::{
     SharedHttpConnector,
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
-use http_body_util::Limited;
+use http_body_util::{BodyExt as _, Limited};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -18,6 +21,28 @@ use tokio::time::Instant;
 
 /// The longest answer, in bytes: a listing's page and a credential report stay far below.
 const LONGEST_ANSWER: usize = 64 << 20;
+
+/// The longest answer that is no success, in bytes.
+const LONGEST_REFUSAL: usize = 1 << 20;
+
+/// What a throttled call's error is called by, here or there: `Throttling`, `ThrottlingException`, `SlowDown` and so on.
+/// Some come with status 400, as does what has nothing to do with it.
+const THROTTLED: [&str; 4] = [
+    "Throttl",
+    "SlowDown",
+    "RequestLimitExceeded",
+    "TooManyRequestsException",
+];
+
+/// Calls in a second that no throttling brings an account below: calls that wait longer for their turn would count as
+/// not answered.
+const SLOWEST: f64 = 2.0;
+
+/// What is left of the pace when a call was throttled.
+const LEFT: f64 = 0.7;
+
+/// Seconds from standstill back to the configured pace.
+const RECOVERY: f64 = 60.0;
 
 /// Tries of one call, the first included; between them the SDK waits, longer each time and by chance.
 const TRIES: u32 = 5;
@@ -39,8 +64,7 @@ pub(crate) fn shared() -> SharedHttpClient {
 /// The same, at the pace that one account allows.
 pub(crate) fn paced(inner: SharedHttpClient, calls_per_second: u16, at_once: u16) -> SharedHttpClient {
     let manners = Manners {
-        interval: Duration::from_secs(1) / u32::from(calls_per_second.max(1)),
-        next: Mutex::new(None),
+        pace: Mutex::new(Pace::new(f64::from(calls_per_second.max(1)))),
         slots: Semaphore::new(usize::from(at_once.max(1))),
     };
     SharedHttpClient::new(Paced {
@@ -64,24 +88,87 @@ pub(crate) fn timeouts() -> TimeoutConfig {
         .build()
 }
 
+/// Calls in a second: the configured number, until the account throttles; then fewer, each time that it does, and by and
+/// by more again. How many calls an account stands AWS does not say, and it differs by service and by who else calls.
+#[derive(Debug)]
+struct Pace {
+    most: f64,
+    now: f64,
+    /// Until when the pace has been raised.
+    raised: Instant,
+    /// When it was last lowered.
+    lowered: Option<Instant>,
+    /// When the next call may begin.
+    next: Instant,
+}
+
+impl Pace {
+    fn new(most: f64) -> Self {
+        let now = Instant::now();
+        Self {
+            most,
+            now: most,
+            raised: now,
+            lowered: None,
+            next: now,
+        }
+    }
+
+    /// When a call may begin that wants to at `now`.
+    fn turn(&mut self, now: Instant) -> Instant {
+        let gained = now.duration_since(self.raised).as_secs_f64() * self.most / RECOVERY;
+        self.now = (self.now + gained).min(self.most);
+        self.raised = now;
+        let at = self.next.max(now);
+        self.next = at + Duration::from_secs_f64(1.0 / self.now);
+        at
+    }
+
+    /// Notes that a call which began at `begun` was throttled. Those that were under way together tell the same once.
+    fn throttled(&mut self, begun: Instant, now: Instant) {
+        if self.lowered.is_none_or(|lowered| begun > lowered) {
+            self.now = (self.now * LEFT).max(SLOWEST.min(self.most));
+            (self.lowered, self.raised) = (Some(now), now);
+        }
+    }
+}
+
+/// What all calls to an account share.
 #[derive(Debug)]
 struct Manners {
-    interval: Duration,
-    next: Mutex<Option<Instant>>,
+    pace: Mutex<Pace>,
     slots: Semaphore,
 }
 
 impl Manners {
-    /// Waits for this call's turn.
-    async fn turn(&self) {
-        let at = {
-            let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
-            let now = Instant::now();
-            let at = next.map_or(now, |next| next.max(now));
-            *next = Some(at + self.interval);
-            at
-        };
+    fn pace(&self) -> std::sync::MutexGuard<'_, Pace> {
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for a call's turn; gives when that was.
+    async fn turn(&self) -> Instant {
+        let at = self.pace().turn(Instant::now());
         tokio::time::sleep_until(at).await;
+        at
+    }
+
+    /// Slows down where an answer asks for that. What is no success is read to its end, since its body says so.
+    async fn heed(&self, mut response: HttpResponse, begun: Instant) -> Result<HttpResponse, ConnectorError> {
+        if response.status().is_success() {
+            return Ok(response.map(|body| SdkBody::from_body_1_x(Limited::new(body, LONGEST_ANSWER))));
+        }
+        let body = Limited::new(response.take_body(), LONGEST_REFUSAL).collect();
+        let body = body.await.map_err(ConnectorError::io)?.to_bytes();
+        let header = response.headers().get("x-amzn-errortype").unwrap_or_default();
+        let text = String::from_utf8_lossy(&body);
+        let named = THROTTLED
+            .iter()
+            .any(|name| header.contains(name) || text.contains(name));
+        if named || matches!(response.status().as_u16(), 429 | 503) {
+            self.pace().throttled(begun, Instant::now());
+        }
+        *response.body_mut() = SdkBody::from(body);
+        Ok(response)
     }
 }
 
@@ -115,9 +202,9 @@ impl HttpConnector for PacedConnector {
         let (inner, manners) = (self.inner.clone(), Arc::clone(&self.manners));
         HttpConnectorFuture::new(async move {
             let _slot = manners.slots.acquire().await;
-            manners.turn().await;
+            let begun = manners.turn().await;
             let response = inner.call(request).await?;
-            Ok(response.map(|body| SdkBody::from_body_1_x(Limited::new(body, LONGEST_ANSWER))))
+            manners.heed(response, begun).await
         })
     }
 }
@@ -129,8 +216,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn calls_are_no_more_in_a_second_than_is_configured() {
         let manners = Manners {
-            interval: Duration::from_secs(1) / 10,
-            next: Mutex::new(None),
+            pace: Mutex::new(Pace::new(10.0)),
             slots: Semaphore::new(100),
         };
         let begun = Instant::now();
@@ -141,5 +227,26 @@ mod tests {
             took >= Duration::from_secs(3),
             "31 calls at 10 in a second took {took:?}"
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn throttling_slows_once_for_calls_under_way_together_and_time_restores_the_pace() {
+        let mut pace = Pace::new(100.0);
+        let begun = pace.turn(Instant::now());
+        tokio::time::advance(Duration::from_millis(20)).await;
+        pace.throttled(begun, Instant::now());
+        pace.throttled(begun, Instant::now());
+        assert!((pace.now - 70.0).abs() < 1e-9, "{}", pace.now);
+        for _ in 0..20 {
+            tokio::time::advance(Duration::from_millis(1)).await;
+            pace.throttled(Instant::now(), Instant::now());
+        }
+        assert!((pace.now - SLOWEST).abs() < 1e-9, "{}", pace.now);
+        tokio::time::advance(Duration::from_secs_f64(RECOVERY / 2.0)).await;
+        pace.turn(Instant::now());
+        assert!((pace.now - 52.0).abs() < 1e-9, "{}", pace.now);
+        tokio::time::advance(Duration::from_secs_f64(RECOVERY)).await;
+        pace.turn(Instant::now());
+        assert!((pace.now - 100.0).abs() < 1e-9, "{}", pace.now);
     }
 }

@@ -41,6 +41,34 @@ async fn throttling_and_passing_failures_are_waited_out() {
     }
 }
 
+/// Without a pace that gives way, tries come to an end before the users do.
+#[tokio::test(start_paused = true)]
+async fn an_account_that_throttles_all_along_is_read_completely_and_in_fair_time() {
+    let mut world = World::new();
+    (world.limit, world.more) = (Some(20), 600);
+    world.latency = Duration::from_millis(20);
+    let [iam, ..] = collectors(&world);
+    let begun = tokio::time::Instant::now();
+    let snapshot = collect(iam.as_ref()).await.unwrap();
+    let took = begun.elapsed();
+    let users = snapshot
+        .resources
+        .iter()
+        .filter(|resource| resource.kind == "aws.iam.user");
+    assert_eq!(users.count(), 603);
+    let unknown: Vec<_> = snapshot
+        .resources
+        .iter()
+        .flat_map(|resource| &resource.unknown)
+        .collect();
+    assert!(unknown.is_empty(), "{} unknown: {:?}", unknown.len(), unknown[0]);
+    let completeness = &snapshot.provenance.completeness;
+    assert!(completeness.complete, "{}", completeness.basis);
+    let calls: u64 = snapshot.provenance.calls.iter().map(|call| call.pages).sum();
+    let at_best = Duration::from_secs(calls / 20);
+    assert!(took < at_best * 2, "{took:?}, at best {at_best:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn lasting_faults_before_every_call_are_never_a_fact() {
     let mut good = Vec::new();

@@ -15,6 +15,7 @@ use aws_smithy_types::body::SdkBody;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::time::Instant;
 
 use crate::connection;
 
@@ -49,6 +50,10 @@ pub(super) struct World {
     pub(super) more: usize,
     /// Whether buckets are listed in pages only.
     pub(super) refuse_unpaged: bool,
+    /// Calls in a second that are answered; others are throttled.
+    pub(super) limit: Option<u32>,
+    /// In that second: when it began, and calls answered.
+    second: Arc<Mutex<Option<(Instant, u32)>>>,
     replies: Arc<Mutex<BTreeMap<(Name, String), Reply>>>,
     asked: Arc<Mutex<Vec<Name>>>,
 }
@@ -96,9 +101,25 @@ impl World {
             .build()
     }
 
+    /// Whether this call is one too many.
+    fn throttles(&self) -> bool {
+        let Some(limit) = self.limit else { return false };
+        let (mut second, now) = (self.second.lock().unwrap(), Instant::now());
+        let (begun, answered) = second.unwrap_or((now, 0));
+        let begins = now.duration_since(begun) >= Duration::from_secs(1);
+        let (begun, answered) = if begins { (now, 0) } else { (begun, answered) };
+        let over = answered >= limit;
+        *second = Some((begun, answered + u32::from(!over)));
+        over
+    }
+
     fn answer(&self, request: &HttpRequest) -> Option<Result<HttpResponse, ()>> {
         let (name, about) = identify(request);
         self.asked.lock().unwrap().push(name.clone());
+        if self.throttles() {
+            let body = SdkBody::from(error(&name.0, "Throttling"));
+            return Some(Ok(HttpResponse::new(StatusCode::try_from(400).unwrap(), body)));
+        }
         let mut replies = self.replies.lock().unwrap();
         let key = [(name.clone(), about.clone()), (name.clone(), String::new())]
             .into_iter()
