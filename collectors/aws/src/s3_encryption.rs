@@ -7,6 +7,7 @@ use aws_sdk_s3::operation::list_buckets::ListBucketsOutput;
 use aws_sdk_s3::types::Bucket;
 use futures_util::StreamExt as _;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use evidenced_collector_api::{
     CollectError, Collector, Completeness, Covers, FailureClass, Provenance, Run, Snapshot, Target,
@@ -42,7 +43,8 @@ impl S3Encryption {
 
     async fn read(&self, account: &Account, run: &Run<'_>, mut answers: Answers) -> (Asked, Answers) {
         let config = &account.config;
-        let own = client(config, None);
+        let clients = Clients::new(config);
+        let own = clients.of(None);
         let control = aws_sdk_s3control::Client::new(config);
         let (listing, again, block) = tokio::join!(
             list(run, &own, Some(PAGE)),
@@ -69,7 +71,7 @@ impl S3Encryption {
                 .flat_map(|page| page.buckets().to_vec())
                 .collect();
             let each: Vec<BucketAnswers> = futures_util::stream::iter(all)
-                .map(|bucket| about(run, config, &own, account, bucket))
+                .map(|bucket| about(run, &clients, account, bucket))
                 .buffered(self.access.at_once())
                 .collect()
                 .await;
@@ -218,13 +220,32 @@ fn completeness(asked: &Asked, read: u64) -> Completeness {
     }
 }
 
-/// A client for a region; path style where the endpoint is not AWS's own, which has no names for buckets.
-fn client(config: &SdkConfig, region: Option<&str>) -> Client {
-    let mut builder = aws_sdk_s3::config::Builder::from(config);
-    if let Some(region) = region {
-        builder = builder.region(Region::new(region.to_owned()));
+/// A client for each region, made when it is first asked in: a thousand buckets need no thousand clients.
+struct Clients<'a> {
+    config: &'a SdkConfig,
+    made: Mutex<BTreeMap<Option<String>, Client>>,
+}
+
+impl<'a> Clients<'a> {
+    fn new(config: &'a SdkConfig) -> Self {
+        let made = Mutex::new(BTreeMap::new());
+        Self { config, made }
     }
-    Client::from_conf(builder.force_path_style(config.endpoint_url().is_some()).build())
+
+    /// The one for a region; for none, the one for the configuration's own.
+    fn of(&self, region: Option<&str>) -> Client {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let make = || {
+            let mut builder = aws_sdk_s3::config::Builder::from(self.config);
+            if let Some(region) = region {
+                builder = builder.region(Region::new(region.to_owned()));
+            }
+            // Path style where the endpoint is not AWS's own, which has no names for buckets.
+            let path_style = self.config.endpoint_url().is_some();
+            Client::from_conf(builder.force_path_style(path_style).build())
+        };
+        made.entry(region.map(str::to_owned)).or_insert_with(make).clone()
+    }
 }
 
 async fn list(run: &Run<'_>, client: &Client, page: Option<i32>) -> Answer<Pages<ListBucketsOutput>> {
@@ -250,15 +271,18 @@ async fn list(run: &Run<'_>, client: &Client, page: Option<i32>) -> Answer<Pages
     .await
 }
 
+/// The region that S3 sends a question to, if it is another than where it was asked. A bucket that lies elsewhere than is
+/// thought is answered with 301, and as long as it is new, or its region is, also otherwise.
+fn elsewhere<T>(answer: &Answer<T>, asked: &Client) -> Option<String> {
+    let home = answer.result.as_ref().err()?.bucket_region.as_deref()?;
+    let asked = asked.config().region().map(Region::as_ref);
+    (asked != Some(home)).then(|| home.to_owned())
+}
+
 /// Asks all there is to ask about a bucket, where it lies.
-async fn about(
-    run: &Run<'_>,
-    config: &SdkConfig,
-    own: &Client,
-    account: &Account,
-    bucket: Bucket,
-) -> BucketAnswers {
+async fn about(run: &Run<'_>, clients: &Clients<'_>, account: &Account, bucket: Bucket) -> BucketAnswers {
     let name = bucket.name().unwrap_or_default().to_owned();
+    let own = clients.of(None);
     let location = match bucket.bucket_region() {
         Some(_) => None,
         None => Some(
@@ -267,21 +291,36 @@ async fn about(
         ),
     };
     let region = s3_resources::region(&bucket, location.as_ref());
-    let s3 = &client(config, region.as_deref().ok());
+    let s3 = clients.of(region.as_deref().ok());
+    let home = OnceLock::new();
+    // What S3 sends elsewhere is asked there, once: its answer takes the place of the first.
+    macro_rules! ask_there {
+        ($operation:literal, $method:ident) => {
+            async {
+                let answer = ask!(run, "s3" $operation { Bucket: &name }, s3.$method().bucket(&name)).await;
+                let Some(region) = elsewhere(&answer, &s3) else {
+                    return answer;
+                };
+                let there = clients.of(Some(home.get_or_init(|| region)));
+                ask!(run, "s3" $operation { Bucket: &name }, there.$method().bucket(&name)).await
+            }
+        };
+    }
     let (encryption, block, policy_status, policy, ownership, acl) = tokio::join!(
-        ask!(run, "s3" "GetBucketEncryption" { Bucket: &name }, s3.get_bucket_encryption().bucket(&name)),
-        ask!(run, "s3" "GetPublicAccessBlock" { Bucket: &name }, s3.get_public_access_block().bucket(&name)),
-        ask!(run, "s3" "GetBucketPolicyStatus" { Bucket: &name }, s3.get_bucket_policy_status().bucket(&name)),
-        ask!(run, "s3" "GetBucketPolicy" { Bucket: &name }, s3.get_bucket_policy().bucket(&name)),
-        ask!(run, "s3" "GetBucketOwnershipControls" { Bucket: &name }, s3.get_bucket_ownership_controls().bucket(&name)),
-        ask!(run, "s3" "GetBucketAcl" { Bucket: &name }, s3.get_bucket_acl().bucket(&name)),
+        ask_there!("GetBucketEncryption", get_bucket_encryption),
+        ask_there!("GetPublicAccessBlock", get_public_access_block),
+        ask_there!("GetBucketPolicyStatus", get_bucket_policy_status),
+        ask_there!("GetBucketPolicy", get_bucket_policy),
+        ask_there!("GetBucketOwnershipControls", get_bucket_ownership_controls),
+        ask_there!("GetBucketAcl", get_bucket_acl),
     );
     let (versioning, lock, logging, tags) = tokio::join!(
-        ask!(run, "s3" "GetBucketVersioning" { Bucket: &name }, s3.get_bucket_versioning().bucket(&name)),
-        ask!(run, "s3" "GetObjectLockConfiguration" { Bucket: &name }, s3.get_object_lock_configuration().bucket(&name)),
-        ask!(run, "s3" "GetBucketLogging" { Bucket: &name }, s3.get_bucket_logging().bucket(&name)),
-        ask!(run, "s3" "GetBucketTagging" { Bucket: &name }, s3.get_bucket_tagging().bucket(&name)),
+        ask_there!("GetBucketVersioning", get_bucket_versioning),
+        ask_there!("GetObjectLockConfiguration", get_object_lock_configuration),
+        ask_there!("GetBucketLogging", get_bucket_logging),
+        ask_there!("GetBucketTagging", get_bucket_tagging),
     );
+    let region = home.into_inner().map_or(region, Ok);
     BucketAnswers {
         arn: format!("arn:{}:s3:::{name}", account.partition),
         name,

@@ -191,6 +191,31 @@ async fn fifty_users_and_buckets_take_less_than_a_third_of_their_calls_one_by_on
     }
 }
 
+/// The answer about where the bucket lies is out of date, or refused.
+#[tokio::test]
+async fn a_bucket_that_lies_elsewhere_than_was_thought_is_read_where_it_is() {
+    let [_, _, s3] = collectors(&World::new());
+    let good = collect(s3.as_ref()).await.unwrap();
+    for located in [true, false] {
+        let mut world = World::new();
+        if !located {
+            world = world.denying("s3", "GetBucketLocation");
+        }
+        for call in CALLS.iter().filter(|call| call.service == "s3") {
+            if !["ListBuckets", "GetBucketLocation"].contains(&call.operation) {
+                world = world.with("s3", call.operation, "beta", Reply::Elsewhere("eu-north-1"));
+            }
+        }
+        let [_, _, s3] = collectors(&world);
+        let snapshot = collect(s3.as_ref()).await.unwrap();
+        let beta = find(&snapshot, "aws.s3.bucket", "beta");
+        assert_eq!(beta.unknown, std::collections::BTreeMap::new());
+        let mut expected = find(&good, "aws.s3.bucket", "beta").attributes.clone();
+        expected.insert("region".to_owned(), "eu-north-1".into());
+        assert_eq!(beta.attributes, expected);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_answer_without_end_is_left() {
     let world = World::new()

@@ -38,6 +38,8 @@ pub(super) enum Reply {
     Reset,
     /// A body that never ends, as fast as it is read.
     Endless,
+    /// S3's word that a bucket lies in this region, to whom asks in another.
+    Elsewhere(&'static str),
 }
 
 /// Answers, and what was asked.
@@ -139,6 +141,14 @@ impl World {
             let body = SdkBody::from_body_1_x(Endless);
             return Some(Ok(HttpResponse::new(StatusCode::try_from(200).unwrap(), body)));
         }
+        if let Some(Reply::Elsewhere(region)) = reply
+            && !request.uri().contains(region)
+        {
+            let body = SdkBody::from(error("s3", "PermanentRedirect"));
+            let mut response = HttpResponse::new(StatusCode::try_from(301).unwrap(), body);
+            response.headers_mut().insert("x-amz-bucket-region", region);
+            return Some(Ok(response));
+        }
         let (status, body) = match reply {
             Some(Reply::Silence | Reply::Endless) => return None,
             Some(Reply::Reset | Reply::First(..)) => return Some(Err(())),
@@ -149,7 +159,7 @@ impl World {
             {
                 (400, error("s3", "InvalidRequest"))
             }
-            None => ordinary(&name, &about, request, self.more),
+            None | Some(Reply::Elsewhere(_)) => ordinary(&name, &about, request, self.more),
         };
         let mut response = HttpResponse::new(StatusCode::try_from(status).unwrap(), SdkBody::from(body));
         response.headers_mut().insert("x-amzn-requestid", "request-1");
