@@ -27,7 +27,9 @@ use crate::s3_keys::{self, AskedKey};
 
 type Said<T> = (usize, Result<T, Refusal>);
 
-/// What the account itself says about public access.
+/// What is in effect for the account about public access. S3 Control answers that, and not what the account set by itself:
+/// its API reference says of `GetPublicAccessBlock` that an organisation's policies are in it. S3's call of the same name,
+/// about a bucket, knows the bucket's own block only.
 pub(crate) type AccountBlock =
     Said<aws_sdk_s3control::operation::get_public_access_block::GetPublicAccessBlockOutput>;
 
@@ -154,7 +156,7 @@ pub(crate) fn region(
     }
 }
 
-/// The account's own public access block.
+/// The account's public access block.
 pub(crate) fn account(block: &AccountBlock) -> Resource {
     let name = "account public access block";
     let resource = Resource::new("aws.s3.account_public_access", name, name, block.0);
