@@ -5,7 +5,7 @@
 #[path = "../collectors/aws/tests/moto/mod.rs"]
 mod moto;
 
-use evidenced::log::leaf::{Body, SnapshotLeaf};
+use evidenced::log::leaf::{Body, Role, SnapshotLeaf};
 use evidenced::log::store::{Filter, Paths, Reader};
 use evidenced::round::resources;
 use evidenced_collector_api::Resource;
@@ -34,22 +34,26 @@ schedule = "0 3 * * *"
 
 /// Runs the program as a user would, in a folder of its own.
 fn evidenced(folder: &Path, settings: &str, arguments: &[&str]) -> Output {
+    command(&PEER.0, folder, settings, arguments).output().unwrap()
+}
+
+fn command(moto: &Moto, folder: &Path, settings: &str, arguments: &[&str]) -> Command {
     let config = folder.join("evidenced.toml");
     let source = format!(
         "[[source]]\nname = \"aws\"\ntype = \"aws\"\nsettings = {{ calls_per_second = 1000, {settings} }}"
     );
     std::fs::write(&config, format!("name = \"acme\"\n{source}\n{COLLECTORS}")).unwrap();
-    Command::new(env!("CARGO_BIN_EXE_evidenced"))
+    let mut command = Command::new(env!("CARGO_BIN_EXE_evidenced"));
+    command
         .args(arguments)
         .arg("--config")
         .arg(&config)
         .arg("--store")
         .arg(folder.join("store"))
-        .envs(PEER.0.environment())
+        .envs(moto.environment())
         .env_remove("AWS_PROFILE")
-        .env_remove("AWS_SESSION_TOKEN")
-        .output()
-        .unwrap()
+        .env_remove("AWS_SESSION_TOKEN");
+    command
 }
 
 /// Every snapshot of a store: its leaf, and its resources by kind and name.
@@ -74,6 +78,22 @@ fn sealed(folder: &Path) -> Sealed {
         (snapshot, named.collect())
     });
     snapshots.collect()
+}
+
+/// Who a store's only snapshot says that it was collected by.
+fn caller(folder: &Path) -> Value {
+    let reader = Reader::open(&Paths::new(folder.join("store"))).unwrap();
+    let filter = Filter {
+        kinds: vec!["snapshot".to_owned()],
+        ..Filter::default()
+    };
+    let entries = reader.entries(&filter).unwrap();
+    assert_eq!(entries.len(), 1);
+    let leaf = reader.leaf_bytes(entries[0].seq).unwrap().unwrap();
+    let blobs = evidenced::log::leaf::blobs(&leaf).unwrap();
+    let blob = blobs.iter().find(|blob| blob.role == Role::Provenance).unwrap();
+    let provenance = reader.payload(&blob.sha256).unwrap().unwrap();
+    serde_json::from_slice::<Value>(&provenance).unwrap()["caller"].take()
 }
 
 fn list<'a>(value: &'a Value, name: &str) -> &'a [Value] {
@@ -297,5 +317,80 @@ fn check_tries_each_permission() {
             .find(|line| line.contains(action))
             .unwrap_or_else(|| panic!("{action}: {text}"));
         assert!(line.contains("allowed"), "{line}");
+    }
+}
+
+#[test]
+fn a_web_identity_is_exchanged_for_its_role() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("token");
+    std::fs::write(&token, "signed.by.somebody").unwrap();
+    let management = PEER.1["management"].as_str().unwrap();
+    let role = PEER.1["accounts"][management]["role"].as_str().unwrap();
+    let arguments = ["collect", "--once", "aws.s3.encryption"];
+    let output = command(&PEER.0, folder.path(), "", &arguments)
+        .env_remove("AWS_ACCESS_KEY_ID")
+        .env_remove("AWS_SECRET_ACCESS_KEY")
+        .env("AWS_ROLE_ARN", role)
+        .env("AWS_ROLE_SESSION_NAME", "pod")
+        .env("AWS_WEB_IDENTITY_TOKEN_FILE", &token)
+        .output()
+        .unwrap();
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{complaint}");
+    let arn = format!("arn:aws:sts::{management}:assumed-role/evidenced/pod");
+    assert_eq!(caller(folder.path())["arn"], arn);
+}
+
+/// An account there, reached through a role of it: nothing in it has a name of the partition `aws`.
+#[test]
+fn in_govcloud_names_are_of_its_partition() {
+    let moto = Moto::start();
+    let user = moto.python(
+        r#"
+import boto3, json
+region, role = "us-gov-west-1", "arn:aws-us-gov:iam::210987654321:role/evidenced"
+keys = boto3.client("sts", region).assume_role(RoleArn=role, RoleSessionName="seed")["Credentials"]
+session = boto3.Session(keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"], region)
+user = session.client("iam").create_user(UserName="ann")["User"]
+s3, records = session.client("s3"), "arn:aws-us-gov:s3:::records"
+s3.create_bucket(Bucket="records", CreateBucketConfiguration={"LocationConstraint": region})
+statement = {"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": [records, f"{records}/*"],
+             "Condition": {"Bool": {"aws:SecureTransport": "false"}}}
+s3.put_bucket_policy(Bucket="records", Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+print(json.dumps(user["Arn"]))"#,
+    );
+    let settings = "region = \"us-gov-west-1\", role = \"evidenced\", accounts = [\"210987654321\"]";
+    for (collector, kind, name, id) in [
+        ("aws.iam.mfa", "aws.iam.user", "ann", user.as_str().unwrap()),
+        (
+            "aws.iam.mfa",
+            "aws.iam.root",
+            "root",
+            "arn:aws-us-gov:iam::210987654321:root",
+        ),
+        (
+            "aws.s3.encryption",
+            "aws.s3.bucket",
+            "records",
+            "arn:aws-us-gov:s3:::records",
+        ),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let arguments = ["collect", "--once", collector];
+        let output = command(&moto, folder.path(), settings, &arguments)
+            .output()
+            .unwrap();
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{complaint}");
+        let arn = "arn:aws-us-gov:sts::210987654321:assumed-role/evidenced/evidenced";
+        assert_eq!(caller(folder.path())["arn"], arn);
+        let (_, found) = &sealed(folder.path())[0];
+        let resource = &found[&(kind.to_owned(), name.to_owned())];
+        assert_eq!(resource.id, id);
+        if kind == "aws.s3.bucket" {
+            assert_eq!(*fact(resource, "region"), "us-gov-west-1");
+            assert_eq!(*fact(resource, "tls_only"), true);
+        }
     }
 }
