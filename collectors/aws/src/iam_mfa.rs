@@ -77,17 +77,15 @@ impl IamMfa {
                 .iter()
                 .flat_map(|page| page.users().to_vec())
                 .collect();
-            let each: Vec<_> = futures_util::stream::iter(listed)
+            let mut each = futures_util::stream::iter(listed)
                 .map(|user| about(run, iam, user))
-                .buffered(self.access.at_once())
-                .collect()
-                .await;
-            for UserAnswers {
+                .buffered(self.access.at_once());
+            while let Some(UserAnswers {
                 user,
                 devices,
                 keys,
                 login,
-            } in each
+            }) = each.next().await
             {
                 asked.each.push(AskedUser {
                     user,

@@ -70,12 +70,13 @@ impl S3Encryption {
                 .iter()
                 .flat_map(|page| page.buckets().to_vec())
                 .collect();
-            let each: Vec<BucketAnswers> = futures_util::stream::iter(all)
+            // Each is noted as it comes: all answers, in pieces and together, would take the memory twice.
+            let mut each = futures_util::stream::iter(all)
                 .map(|bucket| about(run, &clients, account, bucket))
-                .buffered(self.access.at_once())
-                .collect()
-                .await;
-            buckets = each.into_iter().map(|bucket| bucket.note(&mut answers)).collect();
+                .buffered(self.access.at_once());
+            while let Some(bucket) = each.next().await {
+                buckets.push(bucket.note(&mut answers));
+            }
             let wanted: BTreeSet<(String, String)> = buckets.iter().filter_map(AskedBucket::key).collect();
             let each: Vec<_> = futures_util::stream::iter(wanted)
                 .map(|(region, key)| about_key(run, config, region, key))
@@ -235,7 +236,7 @@ impl<'a> Clients<'a> {
     /// The one for a region; for none, the one for the configuration's own.
     fn of(&self, region: Option<&str>) -> Client {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        let make = || {
+        let client = || {
             let mut builder = aws_sdk_s3::config::Builder::from(self.config);
             if let Some(region) = region {
                 builder = builder.region(Region::new(region.to_owned()));
@@ -244,7 +245,9 @@ impl<'a> Clients<'a> {
             let path_style = self.config.endpoint_url().is_some();
             Client::from_conf(builder.force_path_style(path_style).build())
         };
-        made.entry(region.map(str::to_owned)).or_insert_with(make).clone()
+        made.entry(region.map(str::to_owned))
+            .or_insert_with(client)
+            .clone()
     }
 }
 
