@@ -1,6 +1,6 @@
 //! What a benchmark prints: our figure, what it is measured against in the same run, and what is required.
 
-use std::process::ExitCode;
+use std::process::{Command, ExitCode, ExitStatus};
 use std::time::Duration;
 
 /// The figures of one benchmark.
@@ -65,4 +65,34 @@ pub(crate) fn time<T>(work: impl FnOnce() -> T) -> (Duration, T) {
     let clock = evidenced::clock::system();
     let result = work();
     (clock.monotonic(), result)
+}
+
+/// What a program took.
+pub(crate) struct Watched {
+    pub(crate) status: ExitStatus,
+    pub(crate) time: Duration,
+    /// The high-water mark of resident memory, read until the process ends.
+    pub(crate) megabytes: f64,
+}
+
+/// Runs a program to its end.
+pub(crate) fn watch(command: &mut Command) -> Watched {
+    let clock = evidenced::clock::system();
+    let mut child = command.spawn().unwrap();
+    let (file, mut megabytes) = (format!("/proc/{}/status", child.id()), 0.0_f64);
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            let time = clock.monotonic();
+            return Watched {
+                status,
+                time,
+                megabytes,
+            };
+        }
+        let text = std::fs::read_to_string(&file).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kilobytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<f64>().ok());
+        megabytes = megabytes.max(kilobytes.unwrap_or_default() * 1.024e-3);
+        std::thread::sleep(Duration::from_millis(2));
+    }
 }

@@ -15,7 +15,7 @@ mod figure;
 #[allow(dead_code, reason = "each benchmark uses its part")]
 mod store;
 
-use figure::{Figures, time};
+use figure::{Figures, time, watch};
 use store::Content;
 
 /// How often each is measured.
@@ -62,7 +62,7 @@ fn measure(figures: &mut Figures, content: Content, required: Option<f64>) {
     );
     figures.below(
         &format!("  memory, {content:?}"),
-        peak_memory(&paths),
+        watch(&mut command(&paths)).megabytes,
         MEMORY,
         "MB",
     );
@@ -106,18 +106,4 @@ fn verify(paths: &Paths) {
         command(paths).status().unwrap().success(),
         "the store must be intact"
     );
-}
-
-/// The high-water mark of resident memory, read until the process ends, in megabytes.
-fn peak_memory(paths: &Paths) -> f64 {
-    let mut child = command(paths).spawn().unwrap();
-    let (status, mut peak) = (format!("/proc/{}/status", child.id()), 0.0_f64);
-    while child.try_wait().unwrap().is_none() {
-        let text = std::fs::read_to_string(&status).unwrap_or_default();
-        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kilobytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<f64>().ok());
-        peak = peak.max(kilobytes.unwrap_or_default() * 1.024e-3);
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    peak
 }

@@ -127,6 +127,31 @@ fn servers_know_nothing_of_each_other_and_end_when_dropped() {
     assert!(TcpStream::connect(url.strip_prefix("http://").unwrap()).is_err());
 }
 
+#[test]
+fn calls_are_counted_and_held_up() {
+    let moto = Moto::start();
+    moto.python(
+        "import boto3
+s3 = boto3.client('s3')
+s3.create_bucket(Bucket='counted')
+s3.get_bucket_versioning(Bucket='counted')
+boto3.client('sts').get_caller_identity()",
+    );
+    let counted = ["s3 GET ?versioning", "s3 PUT ?", "sts GetCallerIdentity"];
+    let expected: Vec<(String, u64)> = counted.map(|call| (call.to_owned(), 1)).into();
+    assert_eq!(moto.calls().into_iter().collect::<Vec<_>>(), expected);
+    assert!(moto.calls().is_empty(), "what was told is not told again");
+    moto.delay(Duration::from_millis(300));
+    let seconds = moto.python(
+        "import boto3, time
+iam, begun = boto3.client('iam'), time.monotonic()
+iam.list_users()
+print(time.monotonic() - begun)",
+    );
+    assert!(seconds.as_f64().unwrap() >= 0.3, "{seconds}");
+    assert_eq!(moto.calls()["iam ListUsers"], 1);
+}
+
 const HOLD: &str = "EVIDENCED_PEER_HOLDS";
 
 /// Runs itself in another process, which it kills.

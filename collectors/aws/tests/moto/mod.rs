@@ -10,17 +10,18 @@
     reason = "what fails here fails the test, where it stands"
 )]
 
-use std::collections::hash_map::DefaultHasher;
-use std::ffi::OsStr;
-use std::fs::{self, File};
-use std::hash::{Hash, Hasher};
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 use tempfile::NamedTempFile;
+
+pub(crate) mod python;
 
 const REQUIREMENTS: &str = include_str!("requirements.txt");
 const SERVE: &str = include_str!("serve.py");
@@ -44,9 +45,9 @@ impl Moto {
     ///
     /// Names what is missing.
     pub(crate) fn start() -> Self {
-        let python = installed();
+        let python = python::installed("moto", REQUIREMENTS);
         let complaints = NamedTempFile::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-        let mut server = run(&python, SERVE)
+        let mut server = python::run(&python, SERVE)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(complaints.reopen().unwrap())
@@ -117,7 +118,7 @@ impl Moto {
     ///
     /// With the script's complaints, and the server's, if it fails.
     pub(crate) fn python(&self, script: &str) -> serde_json::Value {
-        let mut command = run(&self.python, script);
+        let mut command = python::run(&self.python, script);
         let output = command.envs(self.environment()).output().unwrap();
         assert!(
             output.status.success(),
@@ -132,6 +133,27 @@ impl Moto {
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
+    /// Holds up every answer from now on.
+    pub(crate) fn delay(&self, each: Duration) {
+        self.tell(&format!("delay?ms={}", each.as_millis()));
+    }
+
+    /// How many calls there were since this was last asked, by service and operation.
+    pub(crate) fn calls(&self) -> BTreeMap<String, u64> {
+        serde_json::from_str(&self.tell("calls")).unwrap()
+    }
+
+    /// Asks the server itself.
+    fn tell(&self, what: &str) -> String {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        write!(stream, "GET /peer/{what} HTTP/1.0\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains(" 200 "), "{what}: {answer}");
+        body.to_owned()
+    }
+
     /// What the server wrote where it failed: the trace of an exception for each call that it answered with 500.
     pub(crate) fn complaints(&self) -> String {
         fs::read_to_string(&self.complaints).unwrap()
@@ -143,105 +165,4 @@ impl Drop for Moto {
         self.server.kill().ok();
         self.server.wait().ok();
     }
-}
-
-/// The Python that has moto: of a virtual environment below the target folder, which all tests and processes share.
-///
-/// Its name says all that it depends on, so that what is there under that name is right, and complete: it gets the name
-/// last.
-fn installed() -> PathBuf {
-    let peers = Path::new(env!("CARGO_TARGET_TMPDIR"))
-        .parent()
-        .unwrap()
-        .join("peers");
-    let name = format!("moto-{}-{}", version(), platform());
-    let home = peers.join(&name);
-    fs::create_dir_all(&peers).unwrap();
-    let lock = File::create(peers.join(format!("{name}.lock"))).unwrap();
-    lock.lock().unwrap();
-    // A link to an interpreter, which may have been removed since.
-    let python = home.join("bin/python");
-    if !python.exists() {
-        let unfinished = peers.join(format!("{name}.unfinished"));
-        for left in [&home, &unfinished] {
-            if left.exists() {
-                fs::remove_dir_all(left).unwrap();
-            }
-        }
-        install(&unfinished);
-        fs::rename(&unfinished, &home).unwrap();
-    }
-    python
-}
-
-fn install(home: &Path) {
-    let mut venv = Command::new("python3");
-    succeeded(
-        "python3 -m venv, a part of Python 3 which some systems package by itself (python3-venv),",
-        venv.args(["-I", "-m", "venv"]).arg(home),
-    );
-    let requirements = home.join("requirements.txt");
-    fs::write(&requirements, REQUIREMENTS).unwrap();
-    let mut pip = Command::new(home.join("bin/python"));
-    pip.args(["-I", "-m", "pip", "install", "--quiet", "--no-input"])
-        .args([
-            "--disable-pip-version-check",
-            "--only-binary=:all:",
-            "--require-hashes",
-        ])
-        .arg("--requirement")
-        .arg(requirements);
-    succeeded(
-        "pip, which needs a package index in reach to install moto,",
-        &mut pip,
-    );
-}
-
-/// Moto's version, and what else is installed with it, in short.
-fn version() -> String {
-    let version = REQUIREMENTS.lines().find_map(|line| line.strip_prefix("moto=="));
-    let version = version.unwrap().trim_end_matches([' ', '\\']);
-    let mut hasher = DefaultHasher::new();
-    REQUIREMENTS.hash(&mut hasher);
-    format!("{version}-{:016x}", hasher.finish())
-}
-
-/// The Python that is here and the processor that its packages are for.
-fn platform() -> String {
-    const ASK: &str = "import platform, sys
-if sys.version_info < (3, 11): sys.exit('it is Python ' + platform.python_version())
-print(sys.implementation.cache_tag, platform.machine(), sep='-')";
-    let output = succeeded("python3, as Python 3.11 or newer,", &mut run("python3", ASK));
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
-}
-
-/// As the script says, whatever the account, proxy or settings of whoever runs the tests.
-fn run(python: impl AsRef<OsStr>, script: &str) -> Command {
-    let mut command = Command::new(python);
-    command.args(["-I", "-c", script]).stdin(Stdio::null());
-    for (name, _) in std::env::vars_os() {
-        let text = name.to_string_lossy().to_uppercase();
-        if text.starts_with("AWS_") || text.starts_with("MOTO_") || text.ends_with("_PROXY") {
-            command.env_remove(name);
-        }
-    }
-    command
-        .env("AWS_CONFIG_FILE", "/dev/null")
-        .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null");
-    command
-}
-
-fn succeeded(what: &str, command: &mut Command) -> Output {
-    let output = match command.output() {
-        Ok(output) => output,
-        Err(error) => panic!("{what} is missing: {}: {error}", command.get_program().display()),
-    };
-    assert!(
-        output.status.success(),
-        "{what} failed: {}\n{}{}",
-        output.status,
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr),
-    );
-    output
 }

@@ -3,18 +3,30 @@
 Prints the port when it listens, and ends when standard input does: so it outlives whoever started it in no case, not
 even where that was killed.
 
-Two things are righted: commas in a user's name or path, which IAM allows, are quoted in the credential report, and the
-answer about a bucket's versioning has AWS's root element, without which SDKs refuse it.
+Four things are righted: commas in a user's name or path, which IAM allows, are quoted in the credential report; the
+answer about a bucket's versioning has AWS's root element, without which SDKs refuse it; a listing of buckets that was
+asked for with a parameter says where each lies; and an organisation has features for its root users, none of them on.
+
+Two paths are its own, and no AWS call's: `/peer/delay?ms=20` holds up every answer from then on, and `/peer/calls` tells,
+as JSON, how many calls there were of each kind since it was last asked, `{"SERVICE OPERATION": COUNT}`.
 """
 
+import collections
 import csv
 import io
+import json
 import os
+import re
 import sys
 import threading
+import time
+import urllib.parse
 
+from moto.core.responses import ActionResult
 from moto.core.serialize import S3Serializer
 from moto.iam.models import User
+from moto.iam.responses import IamResponse
+from moto.s3.responses import S3Response
 from moto.moto_server.werkzeug_app import (
     DomainDispatcherApplication,
     MotoRequestHandler,
@@ -48,6 +60,64 @@ def serialize_body(serializer, body, serialize_body=S3Serializer._serialize_body
     return serialize_body(serializer, {named.get(name, name): content for name, content in body.items()})
 
 
+def all_buckets(response, all_buckets=S3Response.all_buckets):
+    status, headers, body = all_buckets(response)
+    if response.querystring:
+        buckets = response.backend.buckets
+        named = lambda found: f"<Name>{found[1]}</Name><BucketRegion>{buckets[found[1]].region_name}</BucketRegion>"
+        body = re.sub("<Name>([^<]+)</Name>", named, body)
+    return status, headers, body
+
+
+class Peer:
+    """Moto, its answers counted and held up."""
+
+    def __init__(self, moto):
+        self.moto = moto
+        self.seconds = 0
+        self.calls = collections.Counter()
+        self.lock = threading.Lock()
+
+    def __call__(self, environ, start_response):
+        query = environ["QUERY_STRING"]
+        if environ["PATH_INFO"] == "/peer/delay":
+            self.seconds = int(urllib.parse.parse_qs(query)["ms"][0]) / 1000
+            return self.tell({}, start_response)
+        if environ["PATH_INFO"] == "/peer/calls":
+            with self.lock:
+                calls, self.calls = self.calls, collections.Counter()
+            return self.tell(calls, start_response)
+        kind = self.kind(environ)
+        with self.lock:
+            self.calls[kind] += 1
+        time.sleep(self.seconds)
+        return self.moto(environ, start_response)
+
+    @staticmethod
+    def kind(environ):
+        """What is called: the service from the signature's scope, the operation as the service's protocol names it."""
+        scope = re.search(r"Credential=[^/]+/\d+/[^/]+/([^/]+)/", environ.get("HTTP_AUTHORIZATION", ""))
+        service = scope.group(1) if scope else "unsigned"
+        target = environ.get("HTTP_X_AMZ_TARGET")
+        if target:
+            return f"{service} {target.rsplit('.', 1)[-1]}"
+        if environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded"):
+            body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+            environ["wsgi.input"] = io.BytesIO(body)
+            return f"{service} {urllib.parse.parse_qs(body.decode())['Action'][0]}"
+        if "HTTP_X_AMZ_ACCOUNT_ID" in environ:
+            service = "s3control"
+        # S3's operations differ by method and by a parameter without a value: `GET ?versioning`.
+        part = environ["QUERY_STRING"].split("&")[0].split("=")[0]
+        return f"{service} {environ['REQUEST_METHOD']} ?{part}"
+
+    @staticmethod
+    def tell(what, start_response):
+        body = json.dumps(what).encode()
+        start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
+        return [body]
+
+
 def end_with_input():
     sys.stdin.buffer.read()
     os._exit(0)
@@ -55,7 +125,9 @@ def end_with_input():
 
 User.to_csv = to_csv
 S3Serializer._serialize_body = serialize_body
-application = DomainDispatcherApplication(create_backend_app)
+S3Response.all_buckets = all_buckets
+IamResponse.list_organizations_features = lambda response: ActionResult({"EnabledFeatures": []})
+application = Peer(DomainDispatcherApplication(create_backend_app))
 server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=Handler)
 # Moto writes it into URLs.
 os.environ["MOTO_PORT"] = str(server.port)
