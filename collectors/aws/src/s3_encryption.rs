@@ -274,8 +274,8 @@ async fn list(run: &Run<'_>, client: &Client, page: Option<i32>) -> Answer<Pages
     .await
 }
 
-/// The region that S3 sends a question to, if it is another than where it was asked. A bucket that lies elsewhere than is
-/// thought is answered with 301, and as long as it is new, or its region is, also otherwise.
+/// The region that a refusal says the bucket lies in, if it was asked in another. By the code alone it can't be told: S3
+/// answers with 301, and where the signature's region is in the way with 400.
 fn elsewhere<T>(answer: &Answer<T>, asked: &Client) -> Option<String> {
     let home = answer.result.as_ref().err()?.bucket_region.as_deref()?;
     let asked = asked.config().region().map(Region::as_ref);
