@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use std::time::Duration;
 
-use crate::{CallTimer, CollectError, Snapshot};
+use crate::{CallTimer, CollectError, Earlier, FirstRun, Snapshot};
 
 /// Reads one kind of evidence from one configured source.
 ///
@@ -78,22 +78,37 @@ pub trait Clock: Send + Sync {
     fn monotonic(&self) -> Duration;
 }
 
-/// One run of a collector: its instant and its clock.
+/// How long a run may take for one target, unless the configuration says otherwise.
+pub const DEADLINE: Duration = Duration::from_mins(10);
+
+/// One run of a collector: its instant, its clock, and what it can go on from.
 #[derive(Clone, Copy)]
 pub struct Run<'a> {
     /// When the run began; a point-in-time snapshot covers this instant.
     pub started: DateTime<Utc>,
     /// The only source of time for a collector.
     pub clock: &'a dyn Clock,
+    /// When it is cut off, as [`Clock::monotonic`] counts. What was read by then is lost, so a collector that may
+    /// have to wait ends before, and says what is missing.
+    pub deadline: Duration,
+    /// What earlier runs left behind.
+    pub earlier: &'a dyn Earlier,
 }
 
 impl<'a> Run<'a> {
-    /// A run that begins now.
+    /// A run that begins now, and goes on from nothing.
     pub fn begin(clock: &'a dyn Clock) -> Self {
         Self {
             started: clock.now(),
             clock,
+            deadline: clock.monotonic() + DEADLINE,
+            earlier: &FirstRun,
         }
+    }
+
+    /// How much time is left.
+    pub fn remaining(&self) -> Duration {
+        self.deadline.saturating_sub(self.clock.monotonic())
     }
 
     /// Starts timing one call to the source.

@@ -10,11 +10,15 @@
 pub mod conformance;
 
 mod collector;
+mod earlier;
 mod error;
 mod provenance;
+mod recording;
 mod snapshot;
 
-pub use collector::{Clock, Collector, Run, SettingsError, Target};
+pub use collector::{Clock, Collector, DEADLINE, Run, SettingsError, Target};
+pub use earlier::{Earlier, EarlierSnapshot, FirstRun};
 pub use error::{CollectError, FailureClass};
 pub use provenance::{Call, CallTimer, Completeness, Provenance};
+pub use recording::Recording;
 pub use snapshot::{Covers, Raw, Resource, Snapshot};
