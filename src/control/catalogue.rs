@@ -18,6 +18,11 @@ pub const FILES: &[(&str, &str)] = &[
     ("host.toml", include_str!("catalogue/host.toml")),
     ("aws.toml", include_str!("catalogue/aws.toml")),
     ("s3.toml", include_str!("catalogue/s3.toml")),
+    ("github.toml", include_str!("catalogue/github.toml")),
+    (
+        "github-changes.toml",
+        include_str!("catalogue/github-changes.toml"),
+    ),
 ];
 
 impl Rules {
