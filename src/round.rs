@@ -6,7 +6,6 @@
 use chrono::{DateTime, Utc};
 use std::panic::AssertUnwindSafe;
 use std::task::Poll;
-use std::time::Duration;
 
 use evidenced_collector_api::{CollectError, FailureClass, Resource, Run, Snapshot, Target, conformance};
 
@@ -15,16 +14,16 @@ use crate::config::KeepRaw;
 use crate::control::{Evaluation, Finding};
 use crate::log::append::{AppendError, Appender, Draft};
 use crate::log::leaf::{Body, EvaluationLeaf, FailureLeaf, Role, Scope, SnapshotLeaf, Trigger};
-use crate::log::store::{Reader, StoreError};
+use crate::log::store::{Paths, Reader, StoreError};
 use crate::plan::{Observed, Plan, PlanError};
 use crate::registry::Job;
 
+mod earlier;
 mod evidence;
+mod kept;
 
+use earlier::EarlierRuns;
 pub use evidence::Evidence;
-
-/// How long one target may take.
-const DEADLINE: Duration = Duration::from_mins(10);
 
 /// What a round needs.
 pub struct Round<'a> {
@@ -103,15 +102,16 @@ impl RoundError {
 impl Round<'_> {
     /// Runs one collector on one source; `plan` is the plan in force.
     pub async fn run(&self, job: &Job, plan: &Plan) -> Result<Vec<Taken>, RoundError> {
-        let run = Run::begin(self.clock);
-        let targets = match within_deadline(job.collector.targets(&run)).await {
+        let earlier = EarlierRuns::of(job, self.reader.paths(), self.clock);
+        let run = begin(job, self.clock, &earlier);
+        let targets = match within_deadline(&run, job.collector.targets(&run)).await {
             Ok(targets) => targets,
             Err(error) => return Ok(vec![self.append_failure(job, None, run.started, error).await?]),
         };
         self.append_scope(job, &targets).await?;
         let mut taken = Vec::with_capacity(targets.len());
         for target in &targets {
-            let run = Run::begin(self.clock);
+            let run = begin(job, self.clock, &earlier);
             taken.push(match collect(job, target, &run).await {
                 Ok(snapshot) => {
                     self.append_snapshot(job, target, run.started, snapshot, plan)
@@ -231,9 +231,10 @@ impl Round<'_> {
 }
 
 /// Runs a collector as a round does, writing nothing.
-pub async fn dry_run(job: &Job, plan: &Plan, clock: &dyn Clock) -> Vec<Taken> {
-    let run = Run::begin(clock);
-    let targets = match within_deadline(job.collector.targets(&run)).await {
+pub async fn dry_run(job: &Job, plan: &Plan, clock: &dyn Clock, store: &Paths) -> Vec<Taken> {
+    let earlier = EarlierRuns::of(job, store, clock);
+    let run = begin(job, clock, &earlier);
+    let targets = match within_deadline(&run, job.collector.targets(&run)).await {
         Ok(targets) => targets,
         Err(error) => {
             return vec![Taken {
@@ -244,7 +245,7 @@ pub async fn dry_run(job: &Job, plan: &Plan, clock: &dyn Clock) -> Vec<Taken> {
     };
     let mut taken = Vec::with_capacity(targets.len());
     for target in &targets {
-        let run = Run::begin(clock);
+        let run = begin(job, clock, &earlier);
         let outcome = collect(job, target, &run).await.map(|snapshot| {
             let observed = Observed {
                 source: &job.source,
@@ -361,7 +362,7 @@ struct Findings<'a> {
 
 /// Collects one target, and refuses what a collector must not return.
 async fn collect(job: &Job, target: &Target, run: &Run<'_>) -> Result<Snapshot, CollectError> {
-    let snapshot = within_deadline(job.collector.collect(target, run)).await?;
+    let snapshot = within_deadline(run, job.collector.collect(target, run)).await?;
     match conformance::snapshot_breaches(&snapshot, run).into_iter().next() {
         None => Ok(snapshot),
         Some(breach) => {
@@ -393,11 +394,23 @@ fn undamaged<T>(read: Result<Option<T>, StoreError>) -> Result<Option<T>, StoreE
     }
 }
 
-async fn within_deadline<T>(work: impl Future<Output = Result<T, CollectError>>) -> Result<T, CollectError> {
-    tokio::time::timeout(DEADLINE, unpanicked(work))
+fn begin<'a>(job: &Job, clock: &'a dyn Clock, earlier: &'a EarlierRuns) -> Run<'a> {
+    Run {
+        deadline: clock.monotonic() + job.deadline,
+        earlier,
+        ..Run::begin(clock)
+    }
+}
+
+async fn within_deadline<T>(
+    run: &Run<'_>,
+    work: impl Future<Output = Result<T, CollectError>>,
+) -> Result<T, CollectError> {
+    let time = run.remaining();
+    tokio::time::timeout(time, unpanicked(work))
         .await
         .unwrap_or_else(|_| {
-            let what = format!("no end after {} seconds", DEADLINE.as_secs());
+            let what = format!("no end after {} seconds", time.as_secs());
             Err(CollectError::new(FailureClass::Timeout, what))
         })
 }
@@ -418,7 +431,10 @@ async fn unpanicked<T>(work: impl Future<Output = Result<T, CollectError>>) -> R
 fn seal(evidence: &Evidence, snapshot: &Snapshot, keep_raw: bool) -> Vec<(Role, String, Vec<u8>)> {
     let json = "application/json".to_owned();
     let provenance = serde_json::to_vec(&snapshot.provenance).unwrap_or_default();
-    let mut sealed = vec![(Role::Evidence, json.clone(), evidence.payload().to_vec())];
+    let parts = evidence.parts().iter();
+    let mut sealed: Vec<_> = parts
+        .map(|part| (Role::Evidence, json.clone(), part.clone()))
+        .collect();
     if keep_raw {
         sealed.extend(
             snapshot

@@ -10,8 +10,8 @@
 //! without being repeated. A value is held only as [`SecretString`], which is wiped when it is dropped; the buffer it
 //! was read into is wiped too.
 //!
-//! Vendors' settings hold a [`SecretRef`], which the registry resolves before it builds a collector. The host's
-//! collectors need none, so nothing in the program itself resolves one yet.
+//! Vendors' settings are read with a [`SecretRef`] in each secret's place, and the registry puts the secret there before it
+//! builds a collector.
 
 use secrecy::SecretString;
 use secrecy::zeroize::Zeroizing;

@@ -219,6 +219,19 @@ async fn a_collector_that_never_ends_is_a_timeout_after_ten_minutes() {
     assert_eq!(begun.elapsed().as_secs(), Duration::from_mins(10).as_secs());
 }
 
+#[tokio::test(start_paused = true)]
+async fn each_target_has_the_deadline_that_is_configured() {
+    let folder = folder();
+    let mut bench = Bench::new(folder.path()).await;
+    bench.job.deadline = Duration::from_secs(30);
+    bench.holds([("a", Answer::Hangs), ("b", Answer::Hangs)]);
+    let begun = tokio::time::Instant::now();
+    let taken = bench.run().await;
+    let error = taken[1].outcome.as_ref().unwrap_err();
+    assert_eq!(error.message, "no end after 30 seconds");
+    assert_eq!(begun.elapsed().as_secs(), 60);
+}
+
 #[tokio::test]
 async fn a_collector_that_panics_has_failed() {
     let folder = folder();

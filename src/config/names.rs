@@ -3,8 +3,10 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use super::section::Rejected;
+use crate::control::MaxAge;
 
 /// The name that begins the log's origin, which auditors read for years: 1 to 40 of `a-z`, `0-9`, `.` and `-`,
 /// beginning with a letter or digit.
@@ -26,6 +28,10 @@ pub struct CollectorId(String);
 /// When a collector runs, as written; the daemon reads it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScheduleText(String);
+
+/// How long a collector may take for one target: 10 seconds to 12 hours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deadline(pub Duration);
 
 /// A path that names something.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,6 +132,23 @@ fn identifier(text: &str) -> bool {
     !text.is_empty() && text.len() <= 64 && text.bytes().all(|b| letter_or_digit(b) || b == b'_')
 }
 
+impl FromStr for Deadline {
+    type Err = Rejected;
+
+    fn from_str(text: &str) -> Result<Self, Rejected> {
+        let length = MaxAge::parse(text)
+            .ok()
+            .and_then(|age| age.length().to_std().ok());
+        length
+            .filter(|length| (10..=12 * 3600).contains(&length.as_secs()))
+            .map(Self)
+            .ok_or(Rejected {
+                what: "is not a time from 10 seconds to 12 hours",
+                help: "how long a run may take for one target: deadline = \"30m\"",
+            })
+    }
+}
+
 impl FromStr for FilePath {
     type Err = Rejected;
 
@@ -181,6 +204,12 @@ mod tests {
             accepted::<SourceName>(&["", "-a", "a-", "a--b", "A", "a.b", "a_b", &"a".repeat(65)]),
             [false; 8]
         );
+    }
+
+    #[test]
+    fn a_deadline_is_long_enough_to_answer_and_short_enough_to_be_noticed() {
+        assert_eq!(accepted::<Deadline>(&["10s", "30m", "12h"]), [true; 3]);
+        assert_eq!(accepted::<Deadline>(&["9s", "13h", "30", "", "1w"]), [false; 5]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 use evidenced_collector_api::SettingsError;
 
-use super::names::{CollectorId, ScheduleText, SourceName, Vendor};
+use super::names::{CollectorId, Deadline, ScheduleText, SourceName, Vendor};
 use super::section::{Reader, Section};
 
 /// A configured account, organisation or host.
@@ -32,6 +32,8 @@ pub struct CollectorEntry {
     pub id: Spanned<CollectorId>,
     /// When.
     pub schedule: Spanned<ScheduleText>,
+    /// How long a run may take for one target, if not as usual.
+    pub deadline: Option<Deadline>,
 }
 
 /// A vendor's settings, not read yet. They keep their places in the configuration's text, so that what the vendor
@@ -196,12 +198,29 @@ impl Reader<'_> {
             let Some(table) = self.table(&title, value, "a table with a schedule") else {
                 continue;
             };
-            let section = self.open(format!("in {title}"), table, key.span(), &["schedule"]);
+            let section = self.open(
+                format!("in {title}"),
+                table,
+                key.span(),
+                &["schedule", "deadline"],
+            );
             let example = "schedule = \"0 * * * *\"";
             let schedule = self
                 .required(&section, "schedule", example)
                 .and_then(|value| self.text("schedule", value, example));
-            entries.extend(schedule.map(|schedule| CollectorEntry { id, schedule }));
+            let deadline = section
+                .get("deadline")
+                .map(|value| self.text("deadline", value, "deadline = \"30m\""));
+            let deadline = match deadline {
+                None => None,
+                Some(Some(deadline)) => Some(deadline.into_inner()),
+                Some(None) => continue,
+            };
+            entries.extend(schedule.map(|schedule| CollectorEntry {
+                id,
+                schedule,
+                deadline,
+            }));
         }
         (entries.len() == table.len()).then_some(entries)
     }

@@ -95,7 +95,7 @@ fn a_misspelt_key_is_one_problem_and_not_also_a_missing_one() {
     assert_eq!(
         told(&GOOD.replace("schedule", "shedule")),
         "evidenced.toml:5:1: unknown key \"shedule\" in [source.collectors.\"host.baseline\"]\n  \
-         help: did you mean \"schedule\"? known keys: schedule"
+         help: did you mean \"schedule\"? known keys: schedule, deadline"
     );
 }
 

@@ -5,6 +5,7 @@
 //! | `evidence.db` | the log, SQLite in WAL mode (`-wal` and `-shm` beside it belong to it) |
 //! | `guard` | the newest checkpoint again, apart from the database |
 //! | `key` | the signing key, 0600, as C2SP signed-note text |
+//! | `cache.db` | answers that sources need not send again unless they changed; no evidence, may be deleted |
 //! | `write.lock` | held for one batch by whoever appends |
 //! | `daemon.lock` | held for life by the daemon |
 //! | `creating` | there only while a store is being made, and nothing in it is acknowledged |
@@ -68,6 +69,11 @@ impl Paths {
     /// `guard`.
     pub fn guard(&self) -> PathBuf {
         self.0.join("guard")
+    }
+
+    /// `cache.db`.
+    pub fn cache(&self) -> PathBuf {
+        self.0.join("cache.db")
     }
 
     /// `key`.

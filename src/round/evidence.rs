@@ -10,9 +10,13 @@ use super::undamaged;
 use crate::log::leaf::{Role, format_time};
 use crate::log::store::{Filter, Reader, StoreError};
 
+/// Resources of more bytes than this go into a part of their own: a payload has a limit, and one change should not store
+/// everything anew.
+const PART: usize = 4 << 20;
+
 /// A snapshot's resources as they are sealed.
 pub struct Evidence {
-    payload: Vec<u8>,
+    parts: Vec<Vec<u8>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -35,18 +39,25 @@ impl Evidence {
                 .or_default()
                 .insert((*attribute).to_owned());
         }
-        let payload = Payload {
-            resources,
-            volatile: attributes,
-        };
-        Self {
-            payload: serde_json::to_vec(&payload).unwrap_or_default(),
+        let (mut parts, mut part, mut bytes) = (Vec::new(), Vec::new(), 0);
+        for resource in resources {
+            let size = serde_json::to_vec(&resource).map_or(0, |bytes| bytes.len());
+            if bytes + size > PART && !part.is_empty() {
+                parts.push(payload(std::mem::take(&mut part), &attributes));
+                bytes = 0;
+            }
+            bytes += size;
+            part.push(resource);
         }
+        if parts.is_empty() || !part.is_empty() {
+            parts.push(payload(part, &attributes));
+        }
+        Self { parts }
     }
 
-    /// The bytes to seal.
-    pub fn payload(&self) -> &[u8] {
-        &self.payload
+    /// The bytes to seal: one payload, or several of a large target.
+    pub fn parts(&self) -> &[Vec<u8>] {
+        &self.parts
     }
 
     /// Whether the raw answers are to be kept with it: where the resources changed since the last snapshot of the same
@@ -74,10 +85,7 @@ impl Evidence {
         for blob in leaf.blobs.iter().filter(|blob| blob.role == Role::Evidence) {
             before.push(undamaged(reader.payload(&blob.sha256))?.unwrap_or_default());
         }
-        let [before] = before.as_slice() else {
-            return Ok(true);
-        };
-        if settled(before) != settled(&self.payload) {
+        if settled(&before) != settled(&self.parts) {
             return Ok(true);
         }
         for entry in &today {
@@ -96,16 +104,75 @@ pub(super) fn parse(payload: &[u8]) -> Result<Vec<Resource>, serde_json::Error> 
     serde_json::from_slice::<Payload>(payload).map(|payload| payload.resources)
 }
 
+fn payload(resources: Vec<Resource>, volatile: &BTreeMap<String, BTreeSet<String>>) -> Vec<u8> {
+    let payload = Payload {
+        resources,
+        volatile: volatile.clone(),
+    };
+    serde_json::to_vec(&payload).unwrap_or_default()
+}
+
 /// The resources without what changes by itself; `None` if they can't be read.
-fn settled(payload: &[u8]) -> Option<Vec<Resource>> {
-    let Payload {
-        mut resources,
-        volatile,
-    } = serde_json::from_slice(payload).ok()?;
-    for resource in &mut resources {
-        if let Some(attributes) = volatile.get(&resource.kind) {
-            resource.attributes.retain(|name, _| !attributes.contains(name));
+fn settled(parts: &[Vec<u8>]) -> Option<Vec<Resource>> {
+    let mut all = Vec::new();
+    for part in parts {
+        let Payload {
+            mut resources,
+            volatile,
+        } = serde_json::from_slice(part).ok()?;
+        for resource in &mut resources {
+            if let Some(attributes) = volatile.get(&resource.kind) {
+                resource.attributes.retain(|name, _| !attributes.contains(name));
+            }
+        }
+        all.extend(resources);
+    }
+    Some(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use evidenced_collector_api::{Completeness, Covers, Provenance};
+
+    fn snapshot(count: usize, bytes: usize) -> Snapshot {
+        let resource = |number: usize| {
+            Resource::new("test.item", format!("{number:04}"), "an item", 0).with("text", "x".repeat(bytes))
+        };
+        Snapshot {
+            covers: Covers::At {
+                at: DateTime::UNIX_EPOCH,
+            },
+            resources: (0..count).rev().map(resource).collect(),
+            raw: Vec::new(),
+            provenance: Provenance {
+                caller: BTreeMap::new(),
+                calls: Vec::new(),
+                completeness: Completeness {
+                    complete: false,
+                    basis: "none".to_owned(),
+                    expected: None,
+                    read: count as u64,
+                    second_source: None,
+                },
+            },
         }
     }
-    Some(resources)
+
+    #[test]
+    fn a_large_target_is_sealed_in_parts_that_together_hold_each_resource_once() {
+        let evidence = Evidence::of(&snapshot(100, 100_000), &[]);
+        assert_eq!(evidence.parts().len(), 3);
+        assert!(evidence.parts().iter().all(|part| part.len() <= PART + 1024));
+        let read = evidence.parts().iter().flat_map(|part| parse(part).unwrap());
+        let ids: Vec<_> = read.map(|resource| resource.id).collect();
+        let expected: Vec<_> = (0..100).map(|number| format!("{number:04}")).collect();
+        assert_eq!(ids, expected);
+    }
+
+    #[test]
+    fn one_part_is_there_also_of_nothing() {
+        assert_eq!(Evidence::of(&snapshot(0, 0), &[]).parts().len(), 1);
+        assert_eq!(Evidence::of(&snapshot(3, 10), &[]).parts().len(), 1);
+    }
 }

@@ -19,8 +19,8 @@ use evidenced::plan::{Lists, Maker, Plan, PlannedCollector, PlannedSource};
 use evidenced::registry::Job;
 use evidenced::round::{Round, RoundError, Taken};
 use evidenced_collector_api::{
-    CollectError, Collector, Completeness, Covers, FailureClass, Provenance, Raw, Resource, Run, Snapshot,
-    Target,
+    CollectError, Collector, Completeness, Covers, DEADLINE, FailureClass, Provenance, Raw, Resource, Run,
+    Snapshot, Target,
 };
 
 /// Time as the test says, the same until it says otherwise.
@@ -282,6 +282,7 @@ pub(crate) fn job(
     Job {
         source: source.to_owned(),
         collector: Box::new(Fake { world, kinds, id }),
+        deadline: DEADLINE,
     }
 }
 
