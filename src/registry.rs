@@ -1,14 +1,21 @@
 //! The only list of collectors, and the only place that names vendors. A new collector is one line here.
 
-use evidenced_collector_api::{Collector, SettingsError};
+use evidenced_collector_api::{Collector, DEADLINE, SettingsError};
 use evidenced_collector_aws as aws;
+use evidenced_collector_github as github;
 use evidenced_collector_host as host;
+use secrecy::SecretString;
 use std::ffi::OsString;
 use std::path::Path;
+use std::time::Duration;
 
 use crate::config::{Config, ConfigError, Problem, Settings, closest};
 use crate::control::Rules;
 use crate::plan::{Lists, PlannedCollector, PlannedSource};
+use crate::secret::{SecretError, SecretRef, SecretSources};
+
+/// Makes a collector of a source's settings, and of the secrets that these refer to.
+type Build = fn(&Settings, &SecretSources<'_>) -> Result<Box<dyn Collector>, SettingsError>;
 
 /// A collector that can be configured.
 pub struct Registered {
@@ -18,7 +25,7 @@ pub struct Registered {
     pub id: &'static str,
     /// What it collects, in a line.
     pub about: &'static str,
-    build: fn(&Settings) -> Result<Box<dyn Collector>, SettingsError>,
+    build: Build,
 }
 
 /// Every collector.
@@ -27,13 +34,13 @@ pub const COLLECTORS: &[Registered] = &[
         vendor: "aws",
         id: "aws.iam.mfa",
         about: "AWS accounts: root and users, MFA devices, access keys, password policy",
-        build: |settings| Ok(aws::iam_mfa(settings.read::<aws::Settings>()?.checked()?)),
+        build: |settings, _| Ok(aws::iam_mfa(settings.read::<aws::Settings>()?.checked()?)),
     },
     Registered {
         vendor: "aws",
         id: "aws.organization.accounts",
         about: "AWS organisation: the accounts there are, against those collected from",
-        build: |settings| {
+        build: |settings, _| {
             Ok(aws::organization_accounts(
                 settings.read::<aws::Settings>()?.checked()?,
             ))
@@ -43,15 +50,50 @@ pub const COLLECTORS: &[Registered] = &[
         vendor: "aws",
         id: "aws.s3.encryption",
         about: "S3 buckets: encryption and keys, public access, policy, versioning, lock, logging",
-        build: |settings| Ok(aws::s3_encryption(settings.read::<aws::Settings>()?.checked()?)),
+        build: |settings, _| Ok(aws::s3_encryption(settings.read::<aws::Settings>()?.checked()?)),
+    },
+    Registered {
+        vendor: "github",
+        id: "github.branch_protection",
+        about: "GitHub branches: protection and rulesets merged, who may bypass them",
+        build: |settings, secrets| Ok(github::branch_protection(github(settings, secrets)?)),
+    },
+    Registered {
+        vendor: "github",
+        id: "github.pull_requests",
+        about: "GitHub repositories: every merged pull request and every commit, approvals, checks, direct pushes",
+        build: |settings, secrets| Ok(github::pull_requests(github(settings, secrets)?)),
+    },
+    Registered {
+        vendor: "github",
+        id: "github.repositories",
+        about: "GitHub owners: the repositories there are, against those that are tested",
+        build: |settings, secrets| Ok(github::repositories(github(settings, secrets)?)),
     },
     Registered {
         vendor: "host",
         id: "host.baseline",
         about: "this machine: system, updates, disk encryption, accounts, sshd, listening sockets, clock",
-        build: |settings| Ok(host::baseline(settings.read()?)),
+        build: |settings, _| Ok(host::baseline(settings.read()?)),
     },
 ];
+
+/// The settings of a GitHub source, its secrets read.
+fn github(
+    settings: &Settings,
+    secrets: &SecretSources<'_>,
+) -> Result<github::Settings<SecretString>, SettingsError> {
+    let checked = settings.read::<github::Settings<SecretRef>>()?.checked()?;
+    checked.resolve(|secret| secret.resolve(secrets).map_err(|error| secret_error(&error)))
+}
+
+fn secret_error(error: &SecretError) -> SettingsError {
+    let problem = Problem::from(error);
+    SettingsError {
+        message: format!("{}\n{}", problem.message, error.help()),
+        span: None,
+    }
+}
 
 /// A collector ready to run, on one source.
 pub struct Job {
@@ -59,6 +101,8 @@ pub struct Job {
     pub source: String,
     /// The collector.
     pub collector: Box<dyn Collector>,
+    /// How long it may take for one target.
+    pub deadline: Duration,
 }
 
 /// Sources that a new configuration can begin with, beside this machine: their text.
@@ -67,7 +111,7 @@ pub fn found(variable: &dyn Fn(&str) -> Option<OsString>, home: Option<&Path>) -
 }
 
 /// The collectors that a configuration asks for, in its order; or all that is wrong with it.
-pub fn jobs(config: &Config) -> Result<Vec<Job>, ConfigError> {
+pub fn jobs(config: &Config, secrets: &SecretSources<'_>) -> Result<Vec<Job>, ConfigError> {
     let (mut jobs, mut problems) = (Vec::new(), Vec::new());
     for source in &config.sources {
         let mut vendors: Vec<_> = COLLECTORS.iter().map(|entry| entry.vendor).collect();
@@ -96,10 +140,11 @@ pub fn jobs(config: &Config) -> Result<Vec<Job>, ConfigError> {
                 problems.push(unknown(config.problem(&configured.id.span(), what), id, &ids));
                 continue;
             };
-            match (entry.build)(&source.settings) {
+            match (entry.build)(&source.settings, secrets) {
                 Ok(collector) => jobs.push(Job {
                     source: source.name.as_str().to_owned(),
                     collector,
+                    deadline: configured.deadline.map_or(DEADLINE, |deadline| deadline.0),
                 }),
                 Err(error) => problems.push(config.settings_problem(source, &error)),
             }

@@ -164,7 +164,7 @@ async fn try_out(setup: &Setup, jobs: &[&Job]) -> (Vec<Taken>, Vec<ControlResult
     let mut taken = Vec::new();
     for job in jobs {
         let progress = progress(job);
-        taken.extend(round::dry_run(job, &setup.plan, clock.as_ref()).await);
+        taken.extend(round::dry_run(job, &setup.plan, clock.as_ref(), &setup.paths).await);
         progress.finish_and_clear();
     }
     let unobserved: Vec<_> = taken

@@ -16,6 +16,7 @@ use crate::log::store::{Paths, Reader, StoreError};
 use crate::log::tree;
 use crate::plan::{Maker, Plan};
 use crate::registry::{self, Job};
+use crate::secret::SecretSources;
 
 /// A checked configuration and what follows from it.
 pub(super) struct Setup {
@@ -29,7 +30,11 @@ pub(super) struct Setup {
 pub(super) fn setup(common: &Common) -> Result<Setup> {
     let environment = Environment::of_process();
     let config = Config::find(common.config.as_deref(), &environment)?;
-    let jobs = registry::jobs(&config)?;
+    let secrets = SecretSources {
+        variable: &|name| std::env::var_os(name),
+        credentials_directory: environment.credentials_directory.as_deref(),
+    };
+    let jobs = registry::jobs(&config, &secrets)?;
     let rules = rules(&config)?;
     let plan = Plan::new(registry::lists(&config, &jobs, rules)).map_err(|problems| {
         let what = problems
