@@ -158,20 +158,53 @@ fn every_trap_is_seen_for_what_it_is() {
         assert!(checked.contains(why), "{why} is in no pull request: {checked:?}");
     }
     check_repositories(&truth, &sealed(folder.path(), "github.repositories")[0]);
-    let branches = &sealed(folder.path(), "github.branch_protection")[0];
-    assert!(branches.findings.len() > 100);
-    for ((test, branch), outcome) in branches
-        .findings
-        .iter()
-        .filter(|((test, _), _)| test == "github-review-required")
-    {
-        let (repository, name) = branch.split_once(':').unwrap();
-        let told = &truth["repositories"][repository]["branches"][name]["settings"]["required_approvals"];
-        let expected = told["value"].as_u64().unwrap_or(0) >= 1;
-        assert_eq!(outcome == "pass", expected, "{test} {branch}");
-    }
+    check_protection(&truth, &sealed(folder.path(), "github.branch_protection")[0]);
     only_known_requests(&fake.control("/_fake/log", &Value::Null));
     assert_eq!(fake.complaints(), "");
+}
+
+/// What each test on branches must say, by what the fake holds to be in force.
+fn check_protection(truth: &Value, sealed: &Sealed) {
+    let mut compared = BTreeSet::new();
+    for ((test, branch), outcome) in &sealed.findings {
+        let (repository, name) = branch.split_once(':').unwrap();
+        let told = &truth["repositories"][repository]["branches"][name];
+        let set = |setting: &str| told["settings"][setting]["value"] == true;
+        let approvals = told["settings"]["required_approvals"]["value"]
+            .as_u64()
+            .unwrap_or(0);
+        let expected = match test.as_str() {
+            "github-review-required" => approvals >= 1,
+            "github-stale-approval-dismissed" => set("dismiss_stale") || set("last_push_approval"),
+            "github-history-kept" => set("force_push_blocked") && set("deletion_blocked"),
+            "github-checks-required" => list(&told["settings"]["checks"], "value").next().is_some(),
+            _ => continue,
+        };
+        assert_eq!(
+            outcome == "pass",
+            expected,
+            "{test} {branch}: {outcome}, in truth {told}"
+        );
+        compared.insert(test.as_str());
+    }
+    assert_eq!(compared.len(), 4, "{compared:?}");
+    // As an administrator sees them: who may go around reviews.
+    let bypass = |repository: &str| {
+        let finding = (
+            "github-bypass-limited".to_owned(),
+            format!("acme/{repository}:main"),
+        );
+        sealed.findings[&finding].as_str()
+    };
+    for (repository, expected) in [
+        ("admins-free", "fail"),
+        ("bypass-actors", "fail"),
+        ("bypass-classic", "fail"),
+        ("classic-only", "pass"),
+        ("unprotected", "not_applicable"),
+    ] {
+        assert_eq!(bypass(repository), expected, "{repository}");
+    }
 }
 
 /// What `deploy/github` grants is what the collectors say that they ask for, and here nothing else was asked for.

@@ -14,6 +14,7 @@ mod earlier;
 mod error;
 mod provenance;
 mod recording;
+mod setting;
 mod snapshot;
 
 pub use collector::{Clock, Collector, DEADLINE, Run, SettingsError, Target};
@@ -21,4 +22,5 @@ pub use earlier::{Earlier, EarlierSnapshot, FirstRun};
 pub use error::{CollectError, FailureClass};
 pub use provenance::{Call, CallTimer, Completeness, Provenance};
 pub use recording::Recording;
+pub use setting::{FromPlain, Plain};
 pub use snapshot::{Covers, Raw, Resource, Snapshot};

@@ -1,6 +1,6 @@
 //! The settings of a source of type `aws`.
 
-use evidenced_collector_api::SettingsError;
+use evidenced_collector_api::{SettingsError, checked_setting};
 use serde::Deserialize;
 
 /// What a source of type `aws` says. All keys may be left out: then it is the account that the environment's own
@@ -62,84 +62,21 @@ pub struct Excluded {
     pub reason: Reason,
 }
 
-/// Defines a checked value that is read from a string or number.
-macro_rules! checked {
-    ($(#[$doc:meta])* $name:ident($inner:ty $(= $default:expr)?), $good:expr, $expected:literal) => {
-        $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-        #[serde(try_from = "toml_value::Plain")]
-        pub struct $name(pub $inner);
-
-        impl TryFrom<toml_value::Plain> for $name {
-            type Error = String;
-
-            fn try_from(value: toml_value::Plain) -> Result<Self, String> {
-                let good: fn(&$inner) -> bool = $good;
-                <$inner>::try_from(value)
-                    .ok()
-                    .filter(good)
-                    .map(Self)
-                    .ok_or_else(|| $expected.to_owned())
-            }
-        }
-
-        $(impl Default for $name {
-            fn default() -> Self {
-                Self($default)
-            }
-        })?
-    };
-}
-
-/// A text or a whole number, as a settings file holds them.
-mod toml_value {
-    use serde::Deserialize;
-
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    pub enum Plain {
-        Text(String),
-        Number(i64),
-    }
-
-    impl TryFrom<Plain> for String {
-        type Error = ();
-
-        fn try_from(value: Plain) -> Result<Self, ()> {
-            match value {
-                Plain::Text(text) => Ok(text),
-                Plain::Number(_) => Err(()),
-            }
-        }
-    }
-
-    impl TryFrom<Plain> for u16 {
-        type Error = ();
-
-        fn try_from(value: Plain) -> Result<Self, ()> {
-            match value {
-                Plain::Number(number) => Self::try_from(number).map_err(|_| ()),
-                Plain::Text(_) => Err(()),
-            }
-        }
-    }
-}
-
-checked!(
+checked_setting!(
     /// An account's number.
     AccountId(String),
     |id| id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_digit()),
     "an account is 12 digits in quotes: \"123456789012\""
 );
 
-checked!(
+checked_setting!(
     /// The name of a role, with its path.
     RoleName(String),
     |name| (1..=576).contains(&name.len()) && !name.contains(':') && name.chars().all(|c| c.is_ascii_graphic()),
     "role is the name of a role without account, with its path if it has one: \"audit/evidenced\""
 );
 
-checked!(
+checked_setting!(
     /// The name of a session.
     SessionName(String = "evidenced".to_owned()),
     |name| (2..=64).contains(&name.len())
@@ -147,28 +84,28 @@ checked!(
     "session_name has 2 to 64 of letters, digits and _=,.@-"
 );
 
-checked!(
+checked_setting!(
     /// Why an account is left out.
     Reason(String),
     |reason| !reason.trim().is_empty(),
     "an exclusion needs a reason that an auditor can read"
 );
 
-checked!(
+checked_setting!(
     /// The name of a tag.
     DataClassTag(String = "data-class".to_owned()),
     |name| (1..=128).contains(&name.chars().count()),
     "data_class_tag is the name of a tag, of at most 128 characters"
 );
 
-checked!(
+checked_setting!(
     /// Calls in a second.
     CallsPerSecond(u16 = 200),
     |number| (1..=1000).contains(number),
     "calls_per_second is a number from 1 to 1000"
 );
 
-checked!(
+checked_setting!(
     /// Calls at once.
     Concurrency(u16 = 16),
     |number| (1..=100).contains(number),

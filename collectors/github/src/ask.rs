@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use evidenced_collector_api::{Call, FailureClass, Recording, Run};
+use evidenced_collector_api::{Call, CallTimer, FailureClass, Recording, Run};
 
 use crate::calls::Route;
 use crate::client::{Client, Received, Refusal};
@@ -85,7 +85,7 @@ impl<'a> Question<'a> {
         path
     }
 
-    fn timer<'r>(&self, run: &Run<'r>) -> evidenced_collector_api::CallTimer<'r> {
+    fn timer<'r>(&self, run: &Run<'r>) -> CallTimer<'r> {
         let timer = run.call("github-rest", format!("GET {}", self.route.path));
         let given = self.parts.iter().chain(&self.query);
         given.fold(timer, |timer, (name, value)| {
@@ -112,18 +112,7 @@ impl Client {
         if let Some(received) = &received {
             look(&received.headers);
         }
-        let mut call = timer.finish(status(received.as_ref(), &result), None);
-        describe(&mut call, received.as_ref(), result.as_ref().err());
-        call.body_sha256 = received
-            .as_ref()
-            .map(|received| hex(Sha256::digest(received.as_sent())));
-        let body = received.map(|received| received.body);
-        call.items = u64::from(result.is_ok());
-        Answer {
-            call,
-            bodies: body.into_iter().collect(),
-            result,
-        }
+        answered(timer, received, result)
     }
 
     /// All pages of a listing, as one call. The items are the answer itself, or its field `within`. Each page is shown
@@ -331,18 +320,25 @@ impl Client {
             timer.parameter(name.as_str(), value.clone())
         });
         let (received, result) = self.query(run, query, &query.variables).await;
-        let mut call = timer.finish(status(received.as_ref(), &result), None);
-        describe(&mut call, received.as_ref(), result.as_ref().err());
-        call.body_sha256 = received
-            .as_ref()
-            .map(|received| hex(Sha256::digest(received.as_sent())));
-        let body = received.map(|received| received.body);
-        call.items = u64::from(result.is_ok());
-        Answer {
-            call,
-            bodies: body.into_iter().collect(),
-            result,
-        }
+        answered(timer, received, result)
+    }
+}
+
+/// What one request gave.
+fn answered(
+    timer: CallTimer<'_>,
+    received: Option<Received>,
+    result: Result<Value, Refusal>,
+) -> Answer<Value> {
+    let mut call = timer.finish(status(received.as_ref(), &result), None);
+    describe(&mut call, received.as_ref(), result.as_ref().err());
+    let digest = |received: &Received| hex(Sha256::digest(received.as_sent()));
+    call.body_sha256 = received.as_ref().map(digest);
+    call.items = u64::from(result.is_ok());
+    Answer {
+        call,
+        bodies: received.map(|received| received.body).into_iter().collect(),
+        result,
     }
 }
 

@@ -1,7 +1,7 @@
 //! The settings of a source of type `github`.
 
 use chrono::{DateTime, NaiveDate, Utc};
-use evidenced_collector_api::SettingsError;
+use evidenced_collector_api::{SettingsError, checked_setting};
 use globset::{Glob, GlobMatcher};
 use serde::Deserialize;
 
@@ -219,91 +219,31 @@ impl TryFrom<String> for Since {
     }
 }
 
-/// Defines a value that is checked as it is read.
-macro_rules! checked {
-    ($(#[$doc:meta])* $name:ident($inner:ty as $read:ty $(= $default:expr)?), $good:expr, $expected:literal) => {
-        $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-        #[serde(try_from = "Plain")]
-        pub struct $name(pub(crate) $inner);
-
-        impl TryFrom<Plain> for $name {
-            type Error = String;
-
-            fn try_from(value: Plain) -> Result<Self, String> {
-                let good: fn(&$read) -> bool = $good;
-                <$read>::try_from(value)
-                    .ok()
-                    .filter(good)
-                    .and_then(|value| <$inner>::try_from(value).ok())
-                    .map(Self)
-                    .ok_or_else(|| $expected.to_owned())
-            }
-        }
-
-        $(impl Default for $name {
-            fn default() -> Self {
-                Self($default)
-            }
-        })?
-    };
-}
-
-/// A text or a whole number, as a settings file holds them.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Plain {
-    Text(String),
-    Number(i64),
-}
-
-impl TryFrom<Plain> for String {
-    type Error = ();
-
-    fn try_from(value: Plain) -> Result<Self, ()> {
-        match value {
-            Plain::Text(text) => Ok(text),
-            Plain::Number(_) => Err(()),
-        }
-    }
-}
-
-impl TryFrom<Plain> for i64 {
-    type Error = ();
-
-    fn try_from(value: Plain) -> Result<Self, ()> {
-        match value {
-            Plain::Number(number) => Ok(number),
-            Plain::Text(_) => Err(()),
-        }
-    }
-}
-
-checked!(
+checked_setting!(
     /// An organisation or user.
-    Owner(String as String),
+    Owner(String),
     |name| (1..=100).contains(&name.len())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'),
     "an owner is the login of an organisation or user, in quotes: \"acme\""
 );
 
-checked!(
+checked_setting!(
     /// Why something is left out.
-    Reason(String as String),
+    Reason(String),
     |reason| !reason.trim().is_empty(),
     "an exclusion needs a reason that an auditor can read"
 );
 
-checked!(
+checked_setting!(
     /// A part of the rate limit.
-    RateShare(u64 as i64 = 80),
+    RateShare(u64 = 80),
     |percent| (1..=100).contains(percent),
     "rate_share is a number from 1 to 100, in percent"
 );
 
-checked!(
+checked_setting!(
     /// Requests at once.
-    Concurrency(usize as i64 = 8),
+    Concurrency(usize = 8),
     |number| (1..=50).contains(number),
     "concurrency is a number from 1 to 50"
 );
