@@ -232,7 +232,7 @@ impl Round<'_> {
 
 /// Runs a collector as a round does, writing nothing.
 pub async fn dry_run(job: &Job, plan: &Plan, clock: &dyn Clock, store: &Paths) -> Vec<Taken> {
-    let earlier = EarlierRuns::of(job, store, clock);
+    let earlier = EarlierRuns::without_answers(job, store);
     let run = begin(job, clock, &earlier);
     let targets = match within_deadline(&run, job.collector.targets(&run)).await {
         Ok(targets) => targets,

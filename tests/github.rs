@@ -133,7 +133,8 @@ fn every_trap_is_seen_for_what_it_is() {
     );
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let complaints = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(matches!(output.status.code(), Some(1 | 3)), "{text}{complaints}");
+    // One repository is gone before it is read, which is a failure and stops nothing.
+    assert_eq!(output.status.code(), Some(3), "{text}{complaints}");
 
     let changes = sealed(folder.path(), "github.pull_requests");
     let mut checked = BTreeSet::new();
@@ -248,8 +249,8 @@ fn check_pull_requests(name: &str, told: &Value, sealed: &Sealed, checked: &mut 
             Some(true) if objected => &["fail"][..],
             Some(true) => &["pass"],
             Some(false) => &["fail"],
-            // Of an account that is gone nobody can say that it was a person with write access.
-            None if told["why"] == json!(["reviewer_unknown"]) => &["fail", "unknown"],
+            // Of an account that is gone nobody can say that it was a person with write access: it does not count.
+            None if told["why"] == json!(["reviewer_unknown"]) => &["fail"],
             None => &["unknown"],
         };
         let said = outcome("github-pr-approved");
@@ -406,14 +407,18 @@ fn what_a_token_may_not_see_is_said() {
     );
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(output.status.code(), Some(1), "{text}");
-    let sealed_once = &sealed(folder.path(), "github.repositories")[0];
-    assert!(!sealed_once.leaf.complete);
-    assert!(
-        sealed_once
-            .findings
-            .iter()
-            .all(|((test, _), outcome)| test != "github-repositories-covered" || outcome != "unknown")
-    );
+    let partial = &sealed(folder.path(), "github.repositories")[0];
+    assert!(!partial.leaf.complete);
+    let covered = partial
+        .findings
+        .iter()
+        .filter(|((test, _), _)| test == "github-repositories-covered");
+    assert!(covered.clone().count() > 1 && covered.clone().all(|(_, outcome)| outcome == "pass"));
+    // Each that is seen is tested, and yet nothing passes that holds for a part only.
+    let control = text
+        .lines()
+        .find(|line| line.starts_with("repositories-observed"));
+    assert!(control.is_some_and(|line| line.contains("unknown")), "{text}");
 
     let output = evidenced(folder.path(), &fake, "weak-token", "", &["check"]);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -446,6 +451,19 @@ fn a_secret_that_is_missing_is_named_and_one_that_is_there_is_not_written_anywhe
         !folder.path().join("store").exists(),
         "a store was made for nothing"
     );
+
+    // A dry run shows, and writes nothing: no cache either.
+    let store = folder.path().join("store");
+    std::fs::create_dir(&store).unwrap();
+    evidenced(
+        folder.path(),
+        &fake,
+        "admin-token",
+        "",
+        &["collect", "--once", "--dry-run"],
+    );
+    assert_eq!(std::fs::read_dir(&store).unwrap().count(), 0);
+    std::fs::remove_dir(&store).unwrap();
 
     // The fake's tokens are their names, so that a token found is found.
     let output = evidenced(folder.path(), &fake, "admin-token", "", &["collect", "--once"]);

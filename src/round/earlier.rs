@@ -19,17 +19,25 @@ pub(super) struct EarlierRuns {
     /// Opened on first use: most collectors need none of it.
     paths: Paths,
     reader: Mutex<Option<Reader>>,
-    answers: Kept,
+    /// None in a dry run, which writes nothing.
+    answers: Option<Kept>,
 }
 
 impl EarlierRuns {
     pub(super) fn of(job: &Job, paths: &Paths, clock: &dyn Clock) -> Self {
         Self {
+            answers: Some(Kept::new(paths.cache(), clock.now().timestamp() / 86_400)),
+            ..Self::without_answers(job, paths)
+        }
+    }
+
+    pub(super) fn without_answers(job: &Job, paths: &Paths) -> Self {
+        Self {
             collector: job.collector.id(),
             source: job.source.clone(),
             paths: paths.clone(),
             reader: Mutex::new(None),
-            answers: Kept::new(paths.cache(), clock.now().timestamp() / 86_400),
+            answers: None,
         }
     }
 
@@ -90,10 +98,12 @@ impl Earlier for EarlierRuns {
     }
 
     fn kept(&self, key: &str) -> Option<Vec<u8>> {
-        self.answers.get(&self.key(key))
+        self.answers.as_ref()?.get(&self.key(key))
     }
 
     fn keep(&self, key: &str, answer: &[u8]) {
-        self.answers.put(&self.key(key), answer);
+        if let Some(answers) = &self.answers {
+            answers.put(&self.key(key), answer);
+        }
     }
 }

@@ -6,6 +6,7 @@ use serde_json::Value;
 use evidenced_collector_api::{FailureClass, Recording};
 
 use crate::ask::Question;
+use crate::branch_history::Branch;
 use crate::calls;
 use crate::client::Refusal;
 use crate::pull_requests::Task;
@@ -38,25 +39,18 @@ impl Activity {
 /// Where a branch was when the interval began; none if it did not exist yet.
 pub(crate) async fn head_at(
     task: &Task<'_>,
-    branch: &str,
+    branch: &Branch,
     recording: &mut Recording,
 ) -> Result<Option<String>, Refusal> {
-    let question = question(task, branch).with("direction", "asc");
+    let question = question(task, &branch.name).with("direction", "asc");
     let after = |push: &Activity| push.at > task.from;
     let first = list(task, question, recording, after)
         .await?
         .into_iter()
         .find(after);
-    if let Some(push) = first {
-        return Ok(Some(push.before).filter(|sha| sha.bytes().any(|byte| byte != b'0')));
-    }
-    // Nothing arrived since.
-    let question = Question::new(
-        &calls::BRANCH,
-        &[("owner", task.owner), ("repo", task.name), ("branch", branch)],
-    );
-    let (_, now) = task.client.one(task.run, &question).await.record(recording);
-    Ok(now?["commit"]["sha"].as_str().map(str::to_owned))
+    // Where nothing arrived since, it was where it is.
+    let head = first.map_or_else(|| branch.head.clone(), |push| push.before);
+    Ok(Some(head).filter(|sha| sha.bytes().any(|byte| byte != b'0')))
 }
 
 /// The force pushes to a branch within the interval.

@@ -87,12 +87,12 @@ pub(crate) async fn read(
         former: text("branch").filter(|name| *name != branch.name),
         ..branch.clone()
     };
-    let known = past.map(known).unwrap_or_default();
+    let known = past.map(known);
     let base = match (&previous, default_head) {
         (Some(previous), _) => Ok(Some(previous.clone())),
         // A branch that is new here brings what the default one does not have.
         (None, Some(default)) if !branch.is_default => Ok(Some(default.to_owned())),
-        (None, _) => activity::head_at(task, &branch.name, recording).await,
+        (None, _) => activity::head_at(task, branch, recording).await,
     };
     let base = match base {
         Ok(base) => base,
@@ -108,7 +108,7 @@ pub(crate) async fn read(
         }
     };
     let forced = activity::force_pushes(task, &branch.name, recording).await;
-    let merged = merged::read(task, branch, &known, recording).await;
+    let merged = merged::read(task, branch, known.as_ref(), recording).await;
     found.missing.extend(merged.missing.clone());
     let mut arrived = commits::arrived(task, branch, base.as_deref(), recording).await;
     found.missing.extend(arrived.missing.take());
@@ -186,6 +186,7 @@ fn reconcile(task: &Task<'_>, merged: &merged::Merged, arrived: &Arrived, has_ba
     let on_branch: BTreeSet<&str> = arrived.commits.iter().map(|commit| commit.sha.as_str()).collect();
     let lost = merged.numbers.iter().find(|(_, merged)| {
         merged.at > task.from + reading
+            && merged.at <= task.to
             && merged
                 .commit
                 .as_deref()
@@ -198,7 +199,9 @@ fn reconcile(task: &Task<'_>, merged: &merged::Merged, arrived: &Arrived, has_ba
 }
 
 fn force_push(id: &str, branch: &Branch, push: &Activity) -> Resource {
-    let id = format!("{id}:{}..{}", push.before, push.after);
+    // The same two heads may change places more than once.
+    let at = push.at.format("%Y-%m-%dT%H:%M:%SZ");
+    let id = format!("{id}:{}..{}@{at}", push.before, push.after);
     Resource::new("github.force_push", &id, &id, push.call)
         .with("branch", branch.name.as_str())
         .with("before", push.before.as_str())

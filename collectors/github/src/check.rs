@@ -36,7 +36,7 @@ pub(crate) async fn protection(access: &Access, run: &Run<'_>) -> Tried {
 }
 
 /// The same, and for each owner whether one of its repositories lets be read what was merged and pushed.
-pub(crate) async fn owners(access: &Access, run: &Run<'_>) -> Tried {
+pub(crate) async fn changes(access: &Access, run: &Run<'_>) -> Tried {
     let (mut tried, owners) = populations(access, run).await;
     for (owner, identity, repositories) in owners {
         let candidates = candidates(access, &repositories);

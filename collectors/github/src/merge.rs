@@ -34,10 +34,10 @@ pub(crate) fn resource(
         .with("base", node["baseRefName"].clone())
         .with("created_at", node["createdAt"].clone())
         .with("merged_at", node["mergedAt"].clone())
-        .with("author", login(&node["author"]))
-        .with("author_kind", node["author"]["__typename"].clone())
-        .with("merged_by", login(&node["mergedBy"]))
-        .with("merged_by_kind", node["mergedBy"]["__typename"].clone())
+        .with_result("author", account(node, "author").map(|(login, _)| login))
+        .with_result("author_kind", account(node, "author").map(|(_, kind)| kind))
+        .with_result("merged_by", account(node, "mergedBy").map(|(login, _)| login))
+        .with_result("merged_by_kind", account(node, "mergedBy").map(|(_, kind)| kind))
         .with("merge_commit", node["mergeCommit"]["oid"].clone())
         .with("head", node["headRefOid"].clone())
         .with("late", late)
@@ -59,24 +59,38 @@ pub(crate) fn resource(
 }
 
 /// A node of a listing with what GitHub could not give of it: a field that is null for an error is not one that is
-/// null by nature.
+/// null by nature. `refused` has the node's own fields, and those of its head commit.
 pub(crate) fn with_errors(mut node: Value, position: usize, errors: &[Value]) -> Value {
     for error in errors {
         let path = error["path"].as_array().map_or(&[][..], Vec::as_slice);
-        let at = path
-            .iter()
-            .position(|part| part.as_u64() == Some(position as u64));
-        let own = at.filter(|at| {
-            *at > 0 && path[at - 1] == "nodes" && path[..*at].iter().any(|part| part == "pullRequests")
-        });
-        let field = own.and_then(|at| path[at + 1..].iter().rev().find_map(Value::as_str));
+        let begin = path.iter().position(|part| part == "pullRequests");
+        let place = begin.and_then(|begin| path.get(begin + 1..));
+        let Some([nodes, at, within @ ..]) = place else {
+            continue;
+        };
+        let (Some(fields), true) = (node.as_object_mut(), nodes == "nodes" && at == position) else {
+            continue;
+        };
         let kind = error["type"].as_str().unwrap_or("an error");
-        if let (Some(field), Some(fields)) = (field, node.as_object_mut()) {
-            let refused = fields.entry("refused").or_insert_with(|| json!({}));
-            refused[field] = format!("{field} was not given ({kind})").into();
+        let of_commit = within.first().is_some_and(|field| field == "commits");
+        let names = within
+            .iter()
+            .filter_map(Value::as_str)
+            .take(if of_commit { usize::MAX } else { 1 });
+        let refused = fields.entry("refused").or_insert_with(|| json!({}));
+        for name in names {
+            refused[name] = format!("{name} was not given ({kind})").into();
         }
     }
     node
+}
+
+/// An account at a field: its login and its kind, both null if it was deleted.
+fn account(node: &Value, field: &str) -> Result<(Value, Value), String> {
+    match node["refused"][field].as_str() {
+        Some(reason) => Err(reason.to_owned()),
+        None => Ok((login(&node[field]), node[field]["__typename"].clone())),
+    }
 }
 
 /// The items of a connection of the node, or why they are not there.
@@ -374,6 +388,31 @@ mod tests {
             checks(&node),
             Err("statusCheckRollup was not given (FORBIDDEN)".to_owned())
         );
+    }
+
+    #[test]
+    fn an_author_that_was_not_given_is_not_taken_for_a_deleted_one() {
+        let error = |path: Value| json!({ "type": "FORBIDDEN", "path": path });
+        let nodes = json!(["repository", "pullRequests", "nodes", 3, "author"]);
+        let node = pull(&[], &[], &Value::Null);
+        let made = |node: &Value| resource("acme/app", 1, node, &Pusher::NotTold, false, vec![0]);
+        let refused = made(&with_errors(node.clone(), 3, &[error(nodes.clone())]));
+        assert!(refused.unknown.contains_key("author") && !refused.attributes.contains_key("author"));
+        // Another node's error, and one deep in it whose last place has the same number.
+        let deep = json!([
+            "repository",
+            "pullRequests",
+            "nodes",
+            3,
+            "commits",
+            "nodes",
+            0,
+            "commit",
+            "statusCheckRollup"
+        ]);
+        let sound = made(&with_errors(node, 0, &[error(nodes), error(deep)]));
+        assert_eq!(sound.attributes["author"], "ann");
+        assert_eq!(sound.attributes["checks"], json!([]));
     }
 
     #[test]

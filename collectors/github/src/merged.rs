@@ -95,11 +95,12 @@ struct Listed {
     call: usize,
 }
 
-/// Lists what was merged; `known` are those that the last snapshot had.
+/// Lists what was merged; `known` are those that the last snapshot had. Without one, nothing is late: what was merged
+/// before the first interval is nobody's.
 pub(crate) async fn read(
     task: &Task<'_>,
     branch: &Branch,
-    known: &BTreeSet<u64>,
+    known: Option<&BTreeSet<u64>>,
     recording: &mut Recording,
 ) -> Merged {
     let mut merged = Merged::default();
@@ -109,8 +110,7 @@ pub(crate) async fn read(
         let pages = list(task, base, until, &mut listed, &mut merged, recording).await;
         // What changed while pages were read has moved to the front, and others behind.
         if pages > 1 && merged.missing.is_none() {
-            let since = task.run.started;
-            list(task, base, since, &mut listed, &mut merged, recording).await;
+            list(task, base, task.to, &mut listed, &mut merged, recording).await;
         }
     }
     let mut pushers_left = PUSHERS;
@@ -119,7 +119,8 @@ pub(crate) async fn read(
         let at = pull.merged_at;
         merged.numbers.insert(number, Merge { at, commit });
         let late = at <= task.from;
-        if at > task.to || (late && (at <= until || known.contains(&number))) {
+        let is_known = known.is_none_or(|known| known.contains(&number));
+        if at > task.to || (late && (at <= until || is_known)) {
             continue;
         }
         if at > task.to - OVERLAP {
@@ -148,7 +149,7 @@ pub(crate) async fn read(
             .get(number)
             .is_some_and(|merge| merge.at > task.to - OVERLAP)
     };
-    let kept: Vec<_> = known.iter().filter(still).copied().collect();
+    let kept: Vec<_> = known.into_iter().flatten().filter(still).copied().collect();
     merged.recent.extend(kept);
     merged.recent.sort_unstable();
     merged.recent.dedup();
@@ -219,11 +220,11 @@ async fn list(
         Ok(cut) => cut,
         Err(refusal) => Some(refusal),
     };
-    merged.missing = cut.map(|refusal: Refusal| refusal.reason).or_else(|| {
-        odd.then(|| {
-            "the listing of pull requests holds some that are not as GitHub documents them".to_owned()
-        })
-    });
+    let odd = odd
+        .then(|| "the listing of pull requests holds some that are not as GitHub documents them".to_owned());
+    // What was missing under one name of the branch stays missing, however the listing under another ends.
+    let missing = cut.map(|refusal: Refusal| refusal.reason).or(odd);
+    merged.missing = merged.missing.take().or(missing);
     pages
 }
 

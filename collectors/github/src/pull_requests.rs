@@ -32,8 +32,8 @@ const REACH: TimeDelta = TimeDelta::days(365);
 
 pub(crate) struct PullRequests {
     access: Access,
-    /// The repositories as they were last listed, by name.
-    listed: Mutex<BTreeMap<String, Repository>>,
+    /// The repositories as they were last listed, by name, and why there may be others.
+    listed: Mutex<BTreeMap<String, (Repository, Option<String>)>>,
 }
 
 /// What one run is about.
@@ -58,7 +58,7 @@ pub(crate) struct Found {
     /// GitHub's clock, at the first answer.
     server_date: Option<String>,
     /// What an auditor should know beside, though nothing is missing that GitHub has.
-    pub(crate) notes: Vec<&'static str>,
+    pub(crate) notes: Vec<String>,
     /// Reasons, in the order in which they were found.
     pub(crate) missing: Vec<String>,
     /// How many resources there should be: commits by GitHub's own count, pull requests by the commits that name them.
@@ -73,7 +73,7 @@ impl PullRequests {
         }
     }
 
-    fn repository(&self, target: &Target) -> Result<Repository, CollectError> {
+    fn repository(&self, target: &Target) -> Result<(Repository, Option<String>), CollectError> {
         let listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
         listed.get(target.as_str()).cloned().ok_or_else(|| {
             CollectError::new(
@@ -140,7 +140,8 @@ impl PullRequests {
 fn basis(found: &Found) -> String {
     let whole = "every page of the merged pull requests, and every commit by ancestry; each names the other";
     let first = found.missing.first().map_or(whole, String::as_str);
-    [&[first], found.notes.as_slice()].concat().join("; ")
+    let notes = found.notes.iter().map(String::as_str);
+    std::iter::once(first).chain(notes).collect::<Vec<_>>().join("; ")
 }
 
 /// GitHub's times are whole seconds: what happens in one that is not over yet belongs to the next interval.
@@ -206,11 +207,17 @@ impl Collector for PullRequests {
             if let Some(cut) = population.cut {
                 return Err(cut.into());
             }
+            // Said in every snapshot: a repository that is not seen has none in which it could be.
+            let scope = &population.completeness;
+            let others = (!scope.complete)
+                .then(|| format!("there may be repositories beside those listed: {}", scope.basis));
             let tested = population
                 .repositories
                 .into_iter()
                 .filter(|repository| self.access.tests(repository));
-            listed.extend(tested.map(|repository| (repository.full_name.clone(), repository)));
+            listed.extend(
+                tested.map(|repository| (repository.full_name.clone(), (repository, others.clone()))),
+            );
         }
         let targets = listed.keys().map(Target::new).collect();
         *self.listed.lock().unwrap_or_else(PoisonError::into_inner) = listed;
@@ -218,7 +225,7 @@ impl Collector for PullRequests {
     }
 
     async fn collect(&self, target: &Target, run: &Run<'_>) -> Result<Snapshot, CollectError> {
-        let repository = self.repository(target)?;
+        let (repository, others) = self.repository(target)?;
         let (owner, name) = repository.parts();
         let identity: std::sync::Arc<Identity> = self.access.identity(run, owner).await?;
         let (from, before) = self.begins(target, run)?;
@@ -233,6 +240,7 @@ impl Collector for PullRequests {
             before: &before,
         };
         let (mut recording, mut found) = (Recording::default(), Found::default());
+        found.notes.extend(others);
         let default = repository.default_branch.as_deref().unwrap_or_default();
         let branches = self.branches(&task, default, &mut recording, &mut found).await?;
         task.to = ends(run, from, found.server_date.as_deref()).await?;
@@ -279,6 +287,6 @@ impl Collector for PullRequests {
     }
 
     async fn check(&self, run: &Run<'_>) -> Vec<(String, Result<String, String>)> {
-        check::owners(&self.access, run).await
+        check::changes(&self.access, run).await
     }
 }

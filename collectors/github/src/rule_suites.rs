@@ -15,7 +15,7 @@ pub(crate) async fn read(task: &Task<'_>, recording: &mut Recording, found: &mut
     if task.run.clock.now() - task.from > chrono::TimeDelta::days(28) {
         found
             .notes
-            .push("bypassed rules are known of the last month only");
+            .push("bypassed rules are known of the last month only".to_owned());
     }
     let period = if task.to - task.from < chrono::TimeDelta::days(7) {
         "week"
@@ -42,10 +42,15 @@ pub(crate) async fn read(task: &Task<'_>, recording: &mut Recording, found: &mut
         let at = suite["pushed_at"]
             .as_str()
             .and_then(|at| DateTime::parse_from_rfc3339(at).ok());
-        let within = at.is_some_and(|at| within(task, at.to_utc()));
-        let Some(id) = suite["id"].as_u64().filter(|_| within) else {
+        let (Some(at), Some(id)) = (at, suite["id"].as_u64()) else {
+            found
+                .missing
+                .push("the rule suites hold some that are not as GitHub documents them".to_owned());
             continue;
         };
+        if !within(task, at.to_utc()) {
+            continue;
+        }
         let number = id.to_string();
         let question = Question::new(
             &calls::RULE_SUITE,

@@ -118,7 +118,9 @@ impl World {
     fn answer(&self, request: &HttpRequest) -> Option<Result<HttpResponse, ()>> {
         let (name, about) = identify(request);
         self.asked.lock().unwrap().push(name.clone());
-        if self.throttles() {
+        // The report has a limit of its own, which these tests do not have: its calls wait minutes for each other.
+        let reports = name.1.ends_with("CredentialReport");
+        if !reports && self.throttles() {
             let body = SdkBody::from(error(&name.0, "Throttling"));
             return Some(Ok(HttpResponse::new(StatusCode::try_from(400).unwrap(), body)));
         }
