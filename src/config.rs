@@ -19,6 +19,7 @@ use toml::de::DeTable;
 
 use evidenced_collector_api::SettingsError;
 
+mod daemon;
 mod lookup;
 mod names;
 mod problem;
@@ -27,6 +28,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 
+pub use daemon::{Daemon, Maintenance};
 pub use lookup::Environment;
 pub use names::{CollectorId, KeepRaw, LogName, ScheduleText, SourceName, Vendor};
 pub use problem::{ConfigError, Position, Problem, closest, locate};
@@ -49,6 +51,10 @@ pub struct Config {
     pub store_directory: Option<PathBuf>,
     /// When the bodies of answers are kept.
     pub raw: KeepRaw,
+    /// How the daemon runs.
+    pub daemon: Daemon,
+    /// When it is announced not to run.
+    pub maintenance: Vec<Maintenance>,
     /// What evidence is collected from, at least one, in the order of the file.
     pub sources: Vec<Source>,
     text: Text,
@@ -69,7 +75,14 @@ const EMBEDDED: &str = include_str!("../config.example.toml");
 /// Far above any configuration by hand, far below what would trouble the machine.
 const SIZE_LIMIT: u64 = 1 << 20;
 
-const TOP_KEYS: [&str; 4] = ["name", "control_files", "store", "source"];
+const TOP_KEYS: [&str; 6] = [
+    "name",
+    "control_files",
+    "store",
+    "daemon",
+    "maintenance",
+    "source",
+];
 const STORE_KEYS: [&str; 2] = ["directory", "raw"];
 
 impl Config {
@@ -94,6 +107,8 @@ impl Config {
         let name = reader.log_name(&top);
         let control_files = reader.control_files(&top);
         let (store_directory, raw) = reader.store(&top);
+        let daemon = reader.daemon(&top);
+        let maintenance = reader.maintenance(&top);
         let sources = reader.sources(&top);
         ConfigError::check(reader.problems)?;
 
@@ -103,6 +118,8 @@ impl Config {
             control_files,
             store_directory,
             raw,
+            daemon,
+            maintenance,
             sources,
             text: Text(Arc::clone(&text)),
         })

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    cli::start_logging(cli.verbose);
+    cli.start_logging();
     let mut out = std::io::stdout().lock();
     let ended = cli::run(&cli, &mut out).and_then(|exit| {
         out.flush()?;

@@ -3,6 +3,7 @@
 //! Every snapshot names its plan, and is judged by the rules in that plan's blob: never by those of the moment, also
 //! when a crash left it to be judged by a later version.
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
@@ -21,6 +22,9 @@ pub struct Lists {
     pub sources: Vec<PlannedSource>,
     /// The collectors there are, by id.
     pub collectors: BTreeMap<String, PlannedCollector>,
+    /// Times in which the daemon is announced not to run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub maintenance: Vec<Announced>,
     /// Tests, controls and exclusions, as far as they are in scope.
     pub rules: Rules,
 }
@@ -35,6 +39,20 @@ pub struct PlannedSource {
     pub vendor: String,
     /// Schedules by collector id.
     pub schedules: BTreeMap<String, String>,
+    /// The zones that they are meant in, by collector id, where that is not UTC.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub time_zones: BTreeMap<String, String>,
+}
+
+/// A time in which the daemon is announced not to run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Announced {
+    /// Its first instant.
+    pub from: DateTime<Utc>,
+    /// The instant it ends.
+    pub to: DateTime<Utc>,
+    /// Why.
+    pub reason: String,
 }
 
 /// What a snapshot of a collector can hold.
@@ -97,6 +115,9 @@ pub enum PlanError {
     /// Its blob is not in the store, or can't be read.
     #[error("the lists of plan {0} can't be read")]
     Lists(u64, #[source] Option<serde_json::Error>),
+    /// One of its schedules can't be read.
+    #[error("a schedule of plan {0} can't be read: {1}")]
+    Schedule(u64, String),
     /// Its rules do not compile: they were written by a version that knows more.
     #[error("the rules of plan {0} can't be compiled: {1}")]
     Rules(u64, String),
@@ -222,6 +243,7 @@ impl Plan {
         let self_test = self.self_test();
         let plan = leaf::Plan {
             by: maker.by,
+            effective: None,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             binary_sha256: maker.binary_sha256.clone(),
             host: maker.host.clone(),
@@ -239,6 +261,23 @@ impl Plan {
             },
         };
         (plan, payload)
+    }
+
+    /// Seals this plan as the daemon's, whose schedules count from an instant on; returns its seq. It is written also where
+    /// nothing changed: it says that the daemon began.
+    pub async fn seal_for_daemon(
+        &self,
+        log: &Appender,
+        maker: &Maker,
+        effective: DateTime<Utc>,
+    ) -> Result<u64, AppendError> {
+        let (plan, payload) = self.leaf(maker);
+        let plan = leaf::Plan {
+            effective: Some(effective),
+            ..plan
+        };
+        let draft = Draft::new(Body::Plan(plan)).with_blob(Role::Plan, "application/json", &payload)?;
+        Ok(log.append(draft).await?.seq)
     }
 
     /// Seals this plan in the log, unless the newest one there is the same but for who runs it; returns its seq.
@@ -266,7 +305,7 @@ pub struct Observed<'a> {
     /// Whether that is everything.
     pub complete: bool,
     /// The end of what it covers.
-    pub now: chrono::DateTime<chrono::Utc>,
+    pub now: DateTime<Utc>,
 }
 
 /// A plan can't be sealed.
@@ -289,6 +328,7 @@ fn is_same(reader: &Reader, seq: u64, plan: &leaf::Plan, payload: &[u8]) -> Resu
     };
     let same = leaf::Plan {
         by: plan.by,
+        effective: plan.effective,
         reason: plan.reason.clone(),
         ..sealed
     } == *plan;

@@ -1,6 +1,6 @@
 //! The only list of collectors, and the only place that names vendors. A new collector is one line here.
 
-use evidenced_collector_api::{Collector, DEADLINE, SettingsError};
+use evidenced_collector_api::{Clock, Collector, DEADLINE, Run, SettingsError};
 use evidenced_collector_aws as aws;
 use evidenced_collector_github as github;
 use evidenced_collector_host as host;
@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use crate::config::{Config, ConfigError, Problem, Settings, closest};
 use crate::control::Rules;
-use crate::plan::{Lists, PlannedCollector, PlannedSource};
+use crate::log::leaf::ClockState;
+use crate::plan::{Announced, Lists, PlannedCollector, PlannedSource};
+use crate::schedule::Schedule;
 use crate::secret::{SecretError, SecretRef, SecretSources};
 
 /// Makes a collector of a source's settings, and of the secrets that these refer to.
@@ -101,8 +103,24 @@ pub struct Job {
     pub source: String,
     /// The collector.
     pub collector: Box<dyn Collector>,
+    /// When it runs.
+    pub schedule: Schedule,
     /// How long it may take for one target.
     pub deadline: Duration,
+}
+
+/// How this machine's clock stands.
+pub async fn clock_state(clock: &dyn Clock) -> ClockState {
+    let host::ClockState {
+        synchronised,
+        offset_ms,
+        how,
+    } = host::clock_state(&Run::begin(clock)).await;
+    ClockState {
+        synchronised,
+        offset_ms,
+        how,
+    }
 }
 
 /// Sources that a new configuration can begin with, beside this machine: their text.
@@ -140,13 +158,21 @@ pub fn jobs(config: &Config, secrets: &SecretSources<'_>) -> Result<Vec<Job>, Co
                 problems.push(unknown(config.problem(&configured.id.span(), what), id, &ids));
                 continue;
             };
-            match (entry.build)(&source.settings, secrets) {
-                Ok(collector) => jobs.push(Job {
+            let written = &configured.schedule;
+            let schedule = Schedule::parse(written.get_ref().as_str(), configured.zone).map_err(|error| {
+                let what = format!("schedule is not crontab's: {error}");
+                config.problem(&written.span(), what).help(error.help())
+            });
+            let collector = (entry.build)(&source.settings, secrets)
+                .map_err(|error| config.settings_problem(source, &error));
+            match (schedule, collector) {
+                (Ok(schedule), Ok(collector)) => jobs.push(Job {
                     source: source.name.as_str().to_owned(),
                     collector,
+                    schedule,
                     deadline: configured.deadline.map_or(DEADLINE, |deadline| deadline.0),
                 }),
-                Err(error) => problems.push(config.settings_problem(source, &error)),
+                (schedule, collector) => problems.extend(schedule.err().into_iter().chain(collector.err())),
             }
         }
     }
@@ -169,6 +195,22 @@ pub fn lists(config: &Config, jobs: &[Job], rules: Rules) -> Lists {
                 )
             })
             .collect(),
+        time_zones: source
+            .collectors
+            .iter()
+            .filter(|entry| entry.zone != chrono_tz::UTC)
+            .map(|entry| {
+                (
+                    entry.id.get_ref().as_str().to_owned(),
+                    entry.zone.name().to_owned(),
+                )
+            })
+            .collect(),
+    });
+    let maintenance = config.maintenance.iter().map(|announced| Announced {
+        from: announced.from,
+        to: announced.to,
+        reason: announced.reason.clone(),
     });
     let collectors = jobs.iter().map(|job| {
         (
@@ -184,6 +226,7 @@ pub fn lists(config: &Config, jobs: &[Job], rules: Rules) -> Lists {
     Lists {
         sources: sources.collect(),
         collectors: collectors.collect(),
+        maintenance: maintenance.collect(),
         rules: rules.in_scope(&kinds),
     }
 }

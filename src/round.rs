@@ -4,41 +4,75 @@
 //! snapshot back from the log, so it is the same whether that was appended a moment or a month ago.
 
 use chrono::{DateTime, Utc};
-use std::panic::AssertUnwindSafe;
-use std::task::Poll;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
-use evidenced_collector_api::{CollectError, FailureClass, Resource, Run, Snapshot, Target, conformance};
+use evidenced_collector_api::{CollectError, FailureClass, RateLimit, Run, Snapshot, Target, conformance};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, SharedClock};
 use crate::config::KeepRaw;
-use crate::control::{Evaluation, Finding};
+use crate::control::Evaluation;
 use crate::log::append::{AppendError, Appender, Draft};
-use crate::log::leaf::{Body, EvaluationLeaf, FailureLeaf, Role, Scope, SnapshotLeaf, Trigger};
+use crate::log::leaf::{Body, FailureLeaf, Missed, MissedReason, Role, Scope, SnapshotLeaf, Ticks, Trigger};
 use crate::log::store::{Paths, Reader, StoreError};
 use crate::plan::{Observed, Plan, PlanError};
 use crate::registry::Job;
 
 mod earlier;
 mod evidence;
+mod judge;
 mod kept;
+mod tries;
 
 use earlier::EarlierRuns;
 pub use evidence::Evidence;
+use judge::judge;
+pub use judge::{judge_unjudged, resources};
+pub use tries::Room;
+use tries::{Tries, begin, within_deadline};
 
 /// What a round needs.
-pub struct Round<'a> {
+#[derive(Clone)]
+pub struct Round {
     /// The log to append to.
-    pub log: &'a Appender,
+    pub log: Appender,
     /// The same log, to read.
-    pub reader: &'a Reader,
+    pub reader: Arc<Mutex<Reader>>,
     /// The only source of time.
-    pub clock: &'a dyn Clock,
+    pub clock: SharedClock,
     /// The plan in force.
-    pub plan: u64,
+    pub plan: Arc<Plan>,
+    /// Its leaf.
+    pub plan_seq: u64,
     /// When answers are kept as received.
     pub raw: KeepRaw,
     /// Why it runs.
+    pub occasion: Occasion,
+    /// How much may be asked of sources at once.
+    pub room: Room,
+    /// Ends it: nothing more is asked for, and what is owed for its tick is recorded as interrupted.
+    pub stop: CancellationToken,
+}
+
+/// Why a round runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Occasion {
+    /// What set it off.
     pub trigger: Trigger,
+    /// The scheduled instant that it accounts for; none outside the schedule.
+    pub tick: Option<DateTime<Utc>>,
+    /// For how long what may pass by itself is tried again.
+    pub retry_for: Duration,
+}
+
+impl Occasion {
+    /// A person asked.
+    pub const AD_HOC: Self = Self {
+        trigger: Trigger::AdHoc,
+        tick: None,
+        retry_for: Duration::ZERO,
+    };
 }
 
 /// How a round ended for one target, or for all where these could not be found out.
@@ -69,6 +103,10 @@ pub struct Collected {
     pub judged: Option<u64>,
     /// What the tests said.
     pub evaluation: Evaluation,
+    /// How much was asked of the source, each page counted.
+    pub calls: u64,
+    /// What the source said of its limits.
+    pub limits: Vec<RateLimit>,
 }
 
 /// A round can't go on: what was collected is not in the log.
@@ -99,28 +137,92 @@ impl RoundError {
     }
 }
 
-impl Round<'_> {
-    /// Runs one collector on one source; `plan` is the plan in force.
-    pub async fn run(&self, job: &Job, plan: &Plan) -> Result<Vec<Taken>, RoundError> {
-        let earlier = EarlierRuns::of(job, self.reader.paths(), self.clock);
-        let run = begin(job, self.clock, &earlier);
-        let targets = match within_deadline(&run, job.collector.targets(&run)).await {
-            Ok(targets) => targets,
-            Err(error) => return Ok(vec![self.append_failure(job, None, run.started, error).await?]),
+impl Round {
+    /// Runs one collector on one source.
+    pub async fn run(&self, job: &Job) -> Result<Vec<Taken>, RoundError> {
+        let paths = self.reader().paths().clone();
+        let earlier = EarlierRuns::of(job, &paths, self.clock.as_ref());
+        let mut tries = Tries::new(self);
+        let targets = loop {
+            let Some((run, within)) = tries.begin(job, &earlier).await else {
+                break None;
+            };
+            let targets = within_deadline(&run, job.collector.targets(&run));
+            let targets = self.unless_stopped(targets).await;
+            drop(within);
+            match targets {
+                Some(Err(error)) if tries.again(&error).await => {}
+                targets => break targets,
+            }
+        };
+        let targets = match targets {
+            Some(Ok(targets)) => targets,
+            Some(Err(error)) => return Ok(vec![self.append_failure(job, None, &tries, error).await?]),
+            None => return self.interrupted(job, None).await,
         };
         self.append_scope(job, &targets).await?;
+        if targets.is_empty() && self.occasion.tick.is_some() {
+            // Else nothing would say that anybody had looked.
+            let error = CollectError::new(FailureClass::InvalidResponse, "the source has no targets");
+            return Ok(vec![self.append_failure(job, None, &tries, error).await?]);
+        }
         let mut taken = Vec::with_capacity(targets.len());
-        for target in &targets {
-            let run = begin(job, self.clock, &earlier);
-            taken.push(match collect(job, target, &run).await {
-                Ok(snapshot) => {
-                    self.append_snapshot(job, target, run.started, snapshot, plan)
-                        .await?
+        for (at, target) in targets.iter().enumerate() {
+            let mut tries = Tries::new(self);
+            let outcome = loop {
+                let Some((run, within)) = tries.begin(job, &earlier).await else {
+                    break None;
+                };
+                let outcome = self.unless_stopped(collect(job, target, &run)).await;
+                drop(within);
+                match outcome {
+                    Some(Err(error)) if tries.again(&error).await => {}
+                    outcome => break outcome,
                 }
-                Err(error) => self.append_failure(job, Some(target), run.started, error).await?,
+            };
+            taken.push(match outcome {
+                Some(Ok(snapshot)) => self.append_snapshot(job, target, &tries, snapshot).await?,
+                Some(Err(error)) => self.append_failure(job, Some(target), &tries, error).await?,
+                None => {
+                    taken.extend(self.interrupted(job, Some(&targets[at..])).await?);
+                    break;
+                }
             });
         }
         Ok(taken)
+    }
+
+    fn reader(&self) -> MutexGuard<'_, Reader> {
+        // It has no state that a panic could leave half-way.
+        self.reader.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// None if the round is to end before the work is done.
+    async fn unless_stopped<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        self.stop.run_until_cancelled(work).await
+    }
+
+    /// Records that the round was ended before it came to these targets, or to any.
+    async fn interrupted(&self, job: &Job, targets: Option<&[Target]>) -> Result<Vec<Taken>, RoundError> {
+        let Some(tick) = self.occasion.tick else {
+            return Ok(Vec::new());
+        };
+        let targets: Vec<_> = match targets {
+            None => vec![None],
+            Some(targets) => targets.iter().map(|target| Some(target.to_string())).collect(),
+        };
+        for target in targets {
+            let missed = Missed {
+                collector: job.collector.id().to_owned(),
+                source: job.source.clone(),
+                target,
+                ticks: Ticks::one(tick),
+                reason: MissedReason::Interrupted,
+                note: None,
+            };
+            self.log.append(Draft::new(Body::Missed(missed))).await?;
+        }
+        Ok(Vec::new())
     }
 
     /// Durable first, judged second.
@@ -128,25 +230,24 @@ impl Round<'_> {
         &self,
         job: &Job,
         target: &Target,
-        started: DateTime<Utc>,
+        tries: &Tries<'_>,
         snapshot: Snapshot,
-        plan: &Plan,
     ) -> Result<Taken, RoundError> {
         let scope = (job.collector.id(), job.source.as_str(), Some(target.as_str()));
         let (covers, complete) = (snapshot.covers, snapshot.provenance.completeness.complete);
         let evidence = Evidence::of(&snapshot, job.collector.volatile());
         let keep_raw =
-            self.raw == KeepRaw::Always || evidence.wants_raw(self.reader, scope, self.clock.now())?;
+            self.raw == KeepRaw::Always || evidence.wants_raw(&self.reader(), scope, self.clock.now())?;
         let mut draft = Draft::new(Body::Snapshot(SnapshotLeaf {
-            plan: self.plan,
+            plan: self.plan_seq,
             collector: job.collector.id().to_owned(),
             source: job.source.clone(),
             target: target.to_string(),
-            tick: None,
-            trigger: self.trigger,
-            started,
+            tick: self.occasion.tick,
+            trigger: self.occasion.trigger,
+            started: tries.started,
             finished: self.clock.now(),
-            attempts: 1,
+            attempts: tries.attempts,
             covers,
             complete,
             resources: snapshot.resources.len() as u64,
@@ -157,13 +258,13 @@ impl Round<'_> {
                 Err(AppendError::TooLarge(bytes)) => {
                     let what = format!("a payload of {bytes} bytes, and the log takes none above 16 MiB");
                     let error = CollectError::new(FailureClass::Internal, what);
-                    return self.append_failure(job, Some(target), started, error).await;
+                    return self.append_failure(job, Some(target), tries, error).await;
                 }
                 draft => draft?,
             };
         }
         let receipt = self.log.append(draft).await?;
-        let (judged, evaluation) = judge(self.log, self.reader, receipt.seq, plan).await?;
+        let (judged, evaluation) = judge(&self.log, &self.reader, receipt.seq, &self.plan).await?;
         Ok(Taken {
             seq: Some(receipt.seq),
             outcome: Ok(Collected {
@@ -172,6 +273,8 @@ impl Round<'_> {
                 until: covers.until(),
                 judged: Some(judged),
                 evaluation,
+                calls: calls(&snapshot),
+                limits: snapshot.provenance.limits,
             }),
             ..not_taken(job, Some(target))
         })
@@ -181,19 +284,19 @@ impl Round<'_> {
         &self,
         job: &Job,
         target: Option<&Target>,
-        started: DateTime<Utc>,
+        tries: &Tries<'_>,
         error: CollectError,
     ) -> Result<Taken, RoundError> {
         let failure = FailureLeaf {
-            plan: self.plan,
+            plan: self.plan_seq,
             collector: job.collector.id().to_owned(),
             source: job.source.clone(),
             target: target.map(ToString::to_string),
-            tick: None,
-            trigger: self.trigger,
-            started,
+            tick: self.occasion.tick,
+            trigger: self.occasion.trigger,
+            started: tries.started,
             finished: self.clock.now(),
-            attempts: 1,
+            attempts: tries.attempts,
             class: error.class,
             message: error.message.clone(),
             retryable: error.retryable,
@@ -210,13 +313,7 @@ impl Round<'_> {
     async fn append_scope(&self, job: &Job, targets: &[Target]) -> Result<(), RoundError> {
         let names: Vec<&str> = targets.iter().map(Target::as_str).collect();
         let payload = serde_json::json!({ "targets": names }).to_string().into_bytes();
-        if let Some(seq) = self
-            .reader
-            .newest("scope", Some((job.collector.id(), &job.source, None)))?
-            && let Some(leaf) = undamaged(self.reader.leaf(seq))?
-            && let Some(blob) = leaf.blobs.iter().find(|blob| blob.role == Role::Scope)
-            && undamaged(self.reader.payload(&blob.sha256))?.as_ref() == Some(&payload)
-        {
+        if self.newest_scope(job)?.as_ref() == Some(&payload) {
             return Ok(());
         }
         let scope = Scope {
@@ -227,6 +324,20 @@ impl Round<'_> {
         let draft = Draft::new(Body::Scope(scope)).with_blob(Role::Scope, "application/json", &payload)?;
         self.log.append(draft).await?;
         Ok(())
+    }
+
+    fn newest_scope(&self, job: &Job) -> Result<Option<Vec<u8>>, RoundError> {
+        let reader = self.reader();
+        let Some(seq) = reader.newest("scope", Some((job.collector.id(), &job.source, None)))? else {
+            return Ok(None);
+        };
+        let blobs = undamaged(reader.leaf(seq))?
+            .map(|leaf| leaf.blobs)
+            .unwrap_or_default();
+        match blobs.iter().find(|blob| blob.role == Role::Scope) {
+            Some(blob) => Ok(undamaged(reader.payload(&blob.sha256))?),
+            None => Ok(None),
+        }
     }
 }
 
@@ -260,6 +371,8 @@ pub async fn dry_run(job: &Job, plan: &Plan, clock: &dyn Clock, store: &Paths) -
                 until: observed.now,
                 judged: None,
                 evaluation: plan.evaluate(job.collector.id(), &observed),
+                calls: calls(&snapshot),
+                limits: snapshot.provenance.limits.clone(),
             }
         });
         taken.push(Taken {
@@ -268,96 +381,6 @@ pub async fn dry_run(job: &Job, plan: &Plan, clock: &dyn Clock, store: &Paths) -
         });
     }
     taken
-}
-
-/// Judges a sealed snapshot under its plan, and appends the evaluation; returns where that is, and what it says.
-pub async fn judge(
-    log: &Appender,
-    reader: &Reader,
-    snapshot: u64,
-    plan: &Plan,
-) -> Result<(u64, Evaluation), RoundError> {
-    let leaf = reader
-        .leaf(snapshot)?
-        .ok_or(RoundError::Evidence(snapshot, None))?;
-    let Some(Body::Snapshot(sealed)) = &leaf.body else {
-        return Err(RoundError::Evidence(snapshot, None));
-    };
-    let resources = resources(reader, snapshot, &leaf)?;
-    let observed = Observed {
-        source: &sealed.source,
-        target: &sealed.target,
-        resources: &resources,
-        complete: sealed.complete,
-        now: sealed.covers.until(),
-    };
-    let evaluation = plan.evaluate(&sealed.collector, &observed);
-    let findings = serde_json::to_vec(&Findings {
-        findings: &evaluation.findings,
-    })
-    .map_err(|error| RoundError::Evidence(snapshot, Some(error)))?;
-    let body = EvaluationLeaf {
-        snapshot,
-        plan: sealed.plan,
-        results: serde_json::to_value(&evaluation.results)
-            .map_err(|error| RoundError::Evidence(snapshot, Some(error)))?,
-    };
-    let draft =
-        Draft::new(Body::Evaluation(body)).with_blob(Role::Findings, "application/json", &findings)?;
-    let receipt = log.append(draft).await?;
-    Ok((receipt.seq, evaluation))
-}
-
-/// Judges what a crash left unjudged, each snapshot under its own plan; returns how many there were.
-///
-/// One that can't be judged stays so, which every reader shows as unknown, and is no reason to collect nothing more.
-pub async fn judge_unjudged(log: &Appender, reader: &Reader) -> Result<u64, RoundError> {
-    let mut judged = 0;
-    for snapshot in reader.unjudged()? {
-        match judge_again(log, reader, snapshot).await {
-            Ok(()) => judged += 1,
-            Err(error) if error.concerns_one_snapshot() => {
-                tracing::warn!(
-                    "snapshot {snapshot} stays unjudged, `evidenced verify` may say more: {error}"
-                );
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(judged)
-}
-
-async fn judge_again(log: &Appender, reader: &Reader, snapshot: u64) -> Result<(), RoundError> {
-    let leaf = reader
-        .leaf(snapshot)?
-        .ok_or(RoundError::Evidence(snapshot, None))?;
-    let Some(Body::Snapshot(sealed)) = leaf.body else {
-        return Err(RoundError::Evidence(snapshot, None));
-    };
-    let plan = Plan::sealed(reader, sealed.plan)?;
-    judge(log, reader, snapshot, &plan).await?;
-    Ok(())
-}
-
-/// The resources of a sealed snapshot, of all its `evidence` blobs.
-pub fn resources(
-    reader: &Reader,
-    seq: u64,
-    leaf: &crate::log::leaf::Leaf,
-) -> Result<Vec<Resource>, RoundError> {
-    let mut resources = Vec::new();
-    for blob in leaf.blobs.iter().filter(|blob| blob.role == Role::Evidence) {
-        let payload = reader
-            .payload(&blob.sha256)?
-            .ok_or(RoundError::Evidence(seq, None))?;
-        resources.extend(evidence::parse(&payload).map_err(|error| RoundError::Evidence(seq, Some(error)))?);
-    }
-    Ok(resources)
-}
-
-#[derive(serde::Serialize)]
-struct Findings<'a> {
-    findings: &'a [Finding],
 }
 
 /// Collects one target, and refuses what a collector must not return.
@@ -394,38 +417,13 @@ fn undamaged<T>(read: Result<Option<T>, StoreError>) -> Result<Option<T>, StoreE
     }
 }
 
-fn begin<'a>(job: &Job, clock: &'a dyn Clock, earlier: &'a EarlierRuns) -> Run<'a> {
-    Run {
-        deadline: clock.monotonic() + job.deadline,
-        earlier,
-        ..Run::begin(clock)
-    }
-}
-
-async fn within_deadline<T>(
-    run: &Run<'_>,
-    work: impl Future<Output = Result<T, CollectError>>,
-) -> Result<T, CollectError> {
-    let time = run.remaining();
-    tokio::time::timeout(time, unpanicked(work))
-        .await
-        .unwrap_or_else(|_| {
-            let what = format!("no end after {} seconds", time.as_secs());
-            Err(CollectError::new(FailureClass::Timeout, what))
-        })
-}
-
-/// A collector that panics has failed like any other: silence is never compliance.
-async fn unpanicked<T>(work: impl Future<Output = Result<T, CollectError>>) -> Result<T, CollectError> {
-    let mut work = std::pin::pin!(work);
-    std::future::poll_fn(|context| {
-        let polled = std::panic::catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context)));
-        polled.unwrap_or_else(|_| {
-            let what = "the collector panicked: this is a bug in it";
-            Poll::Ready(Err(CollectError::new(FailureClass::Internal, what)))
-        })
-    })
-    .await
+fn calls(snapshot: &Snapshot) -> u64 {
+    snapshot
+        .provenance
+        .calls
+        .iter()
+        .map(|call| call.pages.max(1))
+        .sum()
 }
 
 fn seal(evidence: &Evidence, snapshot: &Snapshot, keep_raw: bool) -> Vec<(Role, String, Vec<u8>)> {

@@ -6,8 +6,8 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::control::{ControlResult, Observed, Outcome, Test, TestId, TestResult, control_outcomes};
-use crate::log::leaf::{Body, FailureLeaf, Role};
-use crate::log::store::{Reader, StoreError};
+use crate::log::leaf::{Body, FailureLeaf};
+use crate::log::store::Reader;
 use crate::plan::{Plan, PlanError};
 
 /// The newest that is known of one target in scope.
@@ -74,7 +74,11 @@ pub fn standing(reader: &Reader) -> Result<Option<Standing>, PlanError> {
     for source in &plan.lists.sources {
         for collector in source.schedules.keys() {
             let failed = reader.newest("failure", Some((collector, &source.name, None)))?;
-            let targets = targets(reader, collector, &source.name)?;
+            let scope = reader.newest("scope", Some((collector, &source.name, None)))?;
+            let targets = scope
+                .map(|seq| reader.targets(seq))
+                .transpose()?
+                .unwrap_or_default();
             if targets.is_empty() {
                 latest.push(latest_of(reader, &plan, (collector, &source.name, None), failed)?);
             }
@@ -287,25 +291,4 @@ fn judgement(
         results,
         outdated,
     }))
-}
-
-/// The targets that the newest `scope` leaf names.
-fn targets(reader: &Reader, collector: &str, source: &str) -> Result<Vec<String>, StoreError> {
-    #[derive(serde::Deserialize)]
-    struct Names {
-        targets: Vec<String>,
-    }
-    let Some(seq) = reader.newest("scope", Some((collector, source, None)))? else {
-        return Ok(Vec::new());
-    };
-    let blobs = reader.leaf(seq)?.map(|leaf| leaf.blobs).unwrap_or_default();
-    let Some(blob) = blobs.iter().find(|blob| blob.role == Role::Scope) else {
-        return Ok(Vec::new());
-    };
-    let payload = reader.payload(&blob.sha256)?.unwrap_or_default();
-    serde_json::from_slice::<Names>(&payload)
-        .map(|names| names.targets)
-        .map_err(|error| {
-            StoreError::Damaged(format!("the targets of scope leaf {seq} can't be read: {error}"))
-        })
 }

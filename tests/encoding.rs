@@ -5,8 +5,9 @@
 
 use chrono::{DateTime, Utc};
 use evidenced::log::leaf::{
-    self, BlobRef, Body, By, EncodeError, EvaluationLeaf, FailureLeaf, Header, Key, Lead, MAX_INTEGER,
-    MAX_LEAF, OldHead, Plan, Recovery, Role, Scope, SelfTest, SnapshotLeaf, Trigger,
+    self, BlobRef, Body, By, ClockState, EncodeError, EvaluationLeaf, FailureLeaf, Header, Heartbeat, Key,
+    Lead, MAX_INTEGER, MAX_LEAF, Missed, MissedReason, OldHead, Plan, Recovery, Role, Scope, SelfTest,
+    SnapshotLeaf, Ticks, Trigger,
 };
 use evidenced::log::tree::Hash;
 use evidenced_collector_api::{Covers, FailureClass};
@@ -167,9 +168,14 @@ fn plan() -> impl Strategy<Value = Body> {
         text(),
         text(),
     );
-    (any::<bool>(), names, counts).prop_map(|(daemon, names, counts)| {
+    (option::of(time()), names, counts).prop_map(|(effective, names, counts)| {
         Body::Plan(Plan {
-            by: if daemon { By::Daemon } else { By::AdHoc },
+            by: if effective.is_some() {
+                By::Daemon
+            } else {
+                By::AdHoc
+            },
+            effective,
             version: names.0,
             binary_sha256: names.1,
             host: names.2,
@@ -185,6 +191,57 @@ fn plan() -> impl Strategy<Value = Body> {
                 examples: counts.4,
                 failed: counts.5,
             },
+        })
+    })
+}
+
+fn missed() -> impl Strategy<Value = Body> {
+    use MissedReason::{
+        ClockStep, DaemonDown, DiskFull, Interrupted, Late, LogUnavailable, Maintenance, Overrun, Removed,
+    };
+    let reasons = vec![
+        ClockStep,
+        DaemonDown,
+        DiskFull,
+        Interrupted,
+        Late,
+        LogUnavailable,
+        Maintenance,
+        Overrun,
+        Removed,
+    ];
+    let ticks = (time(), time(), integer()).prop_map(|(first, last, count)| Ticks { first, last, count });
+    let rest = (prop::sample::select(reasons), option::of(text()));
+    (text(), text(), option::of(text()), ticks, rest).prop_map(|(collector, source, target, ticks, rest)| {
+        Body::Missed(Missed {
+            collector,
+            source,
+            target,
+            ticks,
+            reason: rest.0,
+            note: rest.1,
+        })
+    })
+}
+
+fn heartbeat() -> impl Strategy<Value = Body> {
+    let edge = i64::try_from(MAX_INTEGER).unwrap() - 1;
+    let clock = (option::of(any::<bool>()), option::of(-1e9..1e9_f64), text());
+    let clock = clock.prop_map(|(synchronised, offset_ms, how)| ClockState {
+        synchronised,
+        offset_ms,
+        how,
+    });
+    let sizes = (integer(), integer(), integer(), option::of(integer()));
+    (text(), clock, option::of(-edge..edge), sizes).prop_map(|(version, clock, stepped_ms, sizes)| {
+        Body::Heartbeat(Heartbeat {
+            version,
+            uptime_s: sizes.0,
+            clock,
+            stepped_ms,
+            leaves: sizes.1,
+            store_bytes: sizes.2,
+            free_bytes: sizes.3,
         })
     })
 }
@@ -217,6 +274,8 @@ fn body() -> impl Strategy<Value = Body> {
             .prop_map(|(collector, source, count)| Body::Scope(Scope { collector, source, count })),
         2 => (integer(), integer(), json_value())
             .prop_map(|(snapshot, plan, results)| Body::Evaluation(EvaluationLeaf { snapshot, plan, results })),
+        2 => missed(),
+        1 => heartbeat(),
         1 => recovery(),
     ]
 }
@@ -252,9 +311,10 @@ fn indexed(body: &Body) -> (Option<u64>, Option<&str>, Option<&str>, Option<&str
     match body {
         Body::Snapshot(s) => (None, Some(&s.collector), Some(&s.source), Some(&s.target)),
         Body::Failure(f) => (None, Some(&f.collector), Some(&f.source), f.target.as_deref()),
+        Body::Missed(m) => (None, Some(&m.collector), Some(&m.source), m.target.as_deref()),
         Body::Scope(s) => (None, Some(&s.collector), Some(&s.source), None),
         Body::Evaluation(e) => (Some(e.snapshot), None, None, None),
-        Body::Key(_) | Body::Plan(_) | Body::Recovery(_) => (None, None, None, None),
+        Body::Key(_) | Body::Plan(_) | Body::Heartbeat(_) | Body::Recovery(_) => (None, None, None, None),
     }
 }
 

@@ -5,7 +5,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::io::{IsTerminal as _, Write};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 use super::exit::{Exit, UsageError};
 use super::setup::{self, Setup};
@@ -13,35 +15,40 @@ use super::{Common, Format, print_json, style};
 use crate::clock;
 use crate::control::{ControlResult, Observed, Outcome, TestResult, control_outcomes};
 use crate::log::append::Appender;
-use crate::log::leaf::{By, Trigger};
+use crate::log::leaf::By;
 use crate::log::store::Reader;
 use crate::registry::Job;
-use crate::round::{self, Round, Taken};
+use crate::round::{self, Occasion, Room, Round, Taken};
 use crate::standing;
 
+mod daemon;
 mod text;
 
 pub(super) use text::print_controls;
 
-/// Take snapshots, seal them, and judge them
+/// Take snapshots on their schedules, seal them, and judge them
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
+  evidenced collect                         the daemon, in the foreground: on schedules, until it is told to stop
   evidenced collect --once --dry-run        what would be collected and how it would be judged
   evidenced collect --once                  every collector of every source
   evidenced collect --once host.baseline    one of them
+
+The daemon reads its configuration anew on SIGHUP, and goes on with the old one where the new one is not valid; SIGTERM
+and SIGINT end it in an orderly way. It writes JSON to standard error, or to systemd's journal, and text on a terminal.
 
 Exit codes: 0 every test passes; 1 one fails or is unknown; 2 usage or configuration; 3 something could not be
 collected; 4 the log is not as it was left.")]
 pub(super) struct Arguments {
     /// Take one snapshot of each target now, and end
     #[arg(long)]
-    once: bool,
+    pub(super) once: bool,
     /// Show what would be collected and how it would be judged, and write nothing
     #[arg(long, requires = "once")]
     dry_run: bool,
     /// Only these collectors [default: all that are configured]
-    #[arg(value_name = "COLLECTOR")]
+    #[arg(value_name = "COLLECTOR", requires = "once")]
     collectors: Vec<String>,
 }
 
@@ -74,13 +81,10 @@ pub(super) struct ShownControl<'a> {
 }
 
 pub(super) fn run(common: &Common, arguments: &Arguments, out: &mut dyn Write) -> Result<Exit> {
-    if !arguments.once {
-        return Err(UsageError::error(
-            "collecting on schedules is not part of this version yet",
-            "use `evidenced collect --once`, from cron or a systemd timer",
-        ));
-    }
     let setup = setup::setup(common)?;
+    if !arguments.once {
+        return daemon::run(common, setup);
+    }
     let jobs = chosen(&setup, &arguments.collectors)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -127,27 +131,29 @@ async fn take(setup: &Setup, jobs: &[&Job]) -> Result<(Vec<Taken>, Vec<ControlRe
     let clock = clock::system();
     let log = Appender::open(&setup.paths, setup.config.name.as_str(), clock.clone())?;
     let reader = Reader::open(&setup.paths)?;
-    let judged = round::judge_unjudged(&log, &reader).await?;
+    let shared = Arc::new(Mutex::new(Reader::open(&setup.paths)?));
+    let judged = round::judge_unjudged(&log, &shared).await?;
     if judged > 0 {
         let snapshots = style::count(judged, "snapshot", "snapshots");
         tracing::info!("judged {snapshots} that an earlier run had left unjudged");
     }
-    let plan = setup
-        .plan
-        .seal(&log, &reader, &setup::maker(&setup.config, By::AdHoc))
-        .await?;
+    let maker = setup::maker(&setup.config, By::AdHoc);
+    let plan_seq = setup.plan.seal(&log, &reader, &maker).await?;
     let round = Round {
-        log: &log,
-        reader: &reader,
-        clock: clock.as_ref(),
-        plan,
+        log,
+        reader: shared,
+        clock: clock.clone(),
+        plan: Arc::clone(&setup.plan),
+        plan_seq,
         raw: setup.config.raw,
-        trigger: Trigger::AdHoc,
+        occasion: Occasion::AD_HOC,
+        room: Room::default(),
+        stop: CancellationToken::new(),
     };
     let mut taken = Vec::new();
     for job in jobs {
         let progress = progress(job);
-        let result = round.run(job, &setup.plan).await;
+        let result = round.run(job).await;
         progress.finish_and_clear();
         taken.extend(result?);
     }

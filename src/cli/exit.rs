@@ -135,7 +135,7 @@ fn plan_error<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a Pl
 
 fn of_plan(error: &PlanError) -> (Exit, Option<String>) {
     let (exit, help) = match error {
-        PlanError::Rules(..) => (
+        PlanError::Rules(..) | PlanError::Schedule(..) => (
             Exit::Usage,
             "use the version of evidenced that wrote the plan, or a later one",
         ),

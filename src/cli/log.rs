@@ -10,7 +10,7 @@ use super::exit::{Exit, UsageError};
 use super::style::{self, Style};
 use super::{Common, Format, print_json, setup};
 use crate::control::TestResult;
-use crate::log::leaf::{Body, format_time};
+use crate::log::leaf::{Body, Heartbeat, Missed, MissedReason, format_time};
 use crate::log::store::{Entry, Filter, Reader};
 
 /// List what the log holds
@@ -146,6 +146,8 @@ fn summary(reader: &Reader, entry: &Entry) -> Result<String> {
             let class = serde_json::to_value(failure.class)?;
             format!("{}: {}", class.as_str().unwrap_or_default(), failure.message)
         }
+        Some(Body::Missed(missed)) => missed_summary(&missed),
+        Some(Body::Heartbeat(heartbeat)) => heartbeat_summary(&heartbeat),
         Some(Body::Evaluation(evaluation)) => {
             let results: Vec<TestResult> = serde_json::from_value(evaluation.results).unwrap_or_default();
             let bad = |outcome| results.iter().filter(|result| result.outcome == outcome).count();
@@ -162,6 +164,49 @@ fn summary(reader: &Reader, entry: &Entry) -> Result<String> {
         Some(Body::Recovery(recovery)) => format!("after {}: {}", recovery.directory, recovery.reason),
         None => "of a kind that this version does not know".to_owned(),
     })
+}
+
+fn missed_summary(missed: &Missed) -> String {
+    let ticks = missed.ticks;
+    let which = if ticks.count == 1 {
+        format!("the tick of {}", style::minute(ticks.first))
+    } else {
+        let (first, last) = (style::minute(ticks.first), style::minute(ticks.last));
+        format!("{} ticks from {first} to {last}", ticks.count)
+    };
+    let why = match missed.reason {
+        MissedReason::DaemonDown => "the daemon was not running",
+        MissedReason::Interrupted => "the daemon ended before it",
+        MissedReason::Overrun => "the run before was still under way",
+        MissedReason::DiskFull => "the disk was full",
+        MissedReason::LogUnavailable => "the log could not be written",
+        MissedReason::Maintenance => "announced maintenance",
+        MissedReason::ClockStep => "the clock jumped over it",
+        MissedReason::Late => "the daemon came too late",
+        MissedReason::Removed => "taken out of the configuration",
+    };
+    match &missed.note {
+        Some(note) => format!("{which}: {why}: {note}"),
+        None => format!("{which}: {why}"),
+    }
+}
+
+fn heartbeat_summary(heartbeat: &Heartbeat) -> String {
+    let clock = match (heartbeat.clock.synchronised, heartbeat.clock.offset_ms) {
+        (Some(true), Some(offset)) => format!("clock synchronised, {offset} ms off"),
+        (Some(true), None) => "clock synchronised".to_owned(),
+        (Some(false), _) => "clock not synchronised".to_owned(),
+        (None, _) => "clock unknown".to_owned(),
+    };
+    let step = heartbeat.stepped_ms.map_or(String::new(), |step| {
+        let way = if step < 0 { "back" } else { "forward" };
+        format!(", was set {way} by {} s", step.abs() / 1000)
+    });
+    format!(
+        "evidenced {}, up {} h, {clock}{step}",
+        heartbeat.version,
+        heartbeat.uptime_s / 3600
+    )
 }
 
 /// A time in the leaves' form. A date as the end of a range means its last instant.

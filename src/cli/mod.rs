@@ -5,10 +5,6 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use tracing_subscriber::Layer as _;
-use tracing_subscriber::filter::{LevelFilter, Targets};
-use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::util::SubscriberInitExt as _;
 
 mod backup;
 mod check;
@@ -20,6 +16,7 @@ mod exit;
 mod init;
 mod key;
 mod log;
+mod logging;
 mod recover;
 mod setup;
 mod show;
@@ -46,7 +43,7 @@ pub struct Cli {
     common: Common,
     /// Say more on standard error: once for what is done, twice for how
     #[arg(short, long, global = true, display_order = 103, action = clap::ArgAction::Count)]
-    pub verbose: u8,
+    verbose: u8,
     #[command(subcommand)]
     command: Command,
 }
@@ -87,7 +84,7 @@ const VERBS: &str = "\
 For the operator:
   init          Write a commented configuration, and make the store and its key
   check         Try configuration, store, key, clock and every source, and say what to do
-  collect       Take snapshots, seal them, and judge them (--once)
+  collect       Collect on schedule, as a daemon; or once, now (--once)
   status        Where every target and control stands now
   key           Show the key that verifies this log
   backup        Copy the store consistently, beside running writers
@@ -130,6 +127,12 @@ enum Command {
 }
 
 impl Cli {
+    /// Lets the program note what it does, where whoever runs it looks for that.
+    pub fn start_logging(&self) {
+        let is_daemon = matches!(&self.command, Command::Collect(collect) if !collect.once);
+        logging::start(self.verbose, is_daemon);
+    }
+
     /// Prints an error and what to do; returns the exit code it stands for.
     pub fn report(&self, error: &anyhow::Error) -> ExitCode {
         let collects = matches!(self.command, Command::Collect(_) | Command::Status(_));
@@ -155,26 +158,6 @@ pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<Exit> {
         Command::Recover(arguments) => recover::run(common, arguments, out),
         Command::Completions(arguments) => completions::run(arguments, out),
     }
-}
-
-/// Sends what the program notes about itself to standard error.
-pub fn start_logging(verbose: u8) {
-    let level = match verbose {
-        0 => tracing::Level::WARN,
-        1 => tracing::Level::INFO,
-        _ => tracing::Level::DEBUG,
-    };
-    // Vendors' libraries log what becomes an error of ours anyway, in words for their authors, with answers in full.
-    let levels = Targets::new()
-        .with_default(LevelFilter::ERROR)
-        .with_target("evidenced", level);
-    let lines = tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-        .with_target(false);
-    tracing_subscriber::registry()
-        .with(lines.with_filter(levels))
-        .init();
 }
 
 /// Prints a value as JSON, on several lines.

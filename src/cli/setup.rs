@@ -5,6 +5,7 @@ use sha2::{Digest as _, Sha256};
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, ErrorKind, Read as _};
 use std::path::Path;
+use std::sync::Arc;
 
 use super::Common;
 use super::exit::UsageError;
@@ -22,7 +23,7 @@ use crate::secret::SecretSources;
 pub(super) struct Setup {
     pub(super) config: Config,
     pub(super) jobs: Vec<Job>,
-    pub(super) plan: Plan,
+    pub(super) plan: Arc<Plan>,
     pub(super) paths: Paths,
 }
 
@@ -51,7 +52,7 @@ pub(super) fn setup(common: &Common) -> Result<Setup> {
     Ok(Setup {
         config,
         jobs,
-        plan,
+        plan: Arc::new(plan),
         paths,
     })
 }

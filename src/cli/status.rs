@@ -17,21 +17,32 @@ use crate::log::start;
 use crate::log::store::Reader;
 use crate::standing::{self, Latest, Standing};
 
+mod daemon;
+
+use daemon::ShownDaemon;
+
 /// Where every target and control stands now
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   evidenced status
   evidenced status --format json
+  evidenced status --ready          whether the running daemon is ready, for health checks: 0 if it is, 1 if not
 
 Evidence older than a test allows (max_age) no longer passes it. Exit codes as of collect.")]
-pub(super) struct Arguments {}
+pub(super) struct Arguments {
+    /// Ask the running daemon, where it listens, whether what it collects is recorded
+    #[arg(long)]
+    ready: bool,
+}
 
 #[derive(Serialize)]
 struct Shown<'a> {
     origin: String,
     store: String,
     size: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    daemon: Option<ShownDaemon>,
     targets: Vec<ShownTarget<'a>>,
     controls: Vec<ShownControl<'a>>,
 }
@@ -59,7 +70,10 @@ struct ShownFailure {
     message: String,
 }
 
-pub(super) fn run(common: &Common, _arguments: &Arguments, out: &mut dyn Write) -> Result<Exit> {
+pub(super) fn run(common: &Common, arguments: &Arguments, out: &mut dyn Write) -> Result<Exit> {
+    if arguments.ready {
+        return daemon::ready(common, out);
+    }
     let reader = setup::reader(common)?;
     start::check_end(&reader)?;
     let now = clock::system().now();
@@ -70,6 +84,7 @@ pub(super) fn run(common: &Common, _arguments: &Arguments, out: &mut dyn Write) 
         setup::committed_leaf(&reader, seq)?;
     }
     let controls = standing.controls(now);
+    let daemon = daemon::shown(&reader, now)?;
     match common.format {
         Format::Json => print_json(
             out,
@@ -77,6 +92,7 @@ pub(super) fn run(common: &Common, _arguments: &Arguments, out: &mut dyn Write) 
                 origin: reader.origin().to_string(),
                 store: reader.paths().directory().display().to_string(),
                 size: reader.size()?,
+                daemon,
                 targets: standing
                     .latest
                     .iter()
@@ -85,7 +101,7 @@ pub(super) fn run(common: &Common, _arguments: &Arguments, out: &mut dyn Write) 
                 controls: shown_controls(&controls),
             },
         )?,
-        Format::Text => print_text(out, &reader, &standing, &controls, now)?,
+        Format::Text => print_text(out, &reader, &standing, daemon.as_ref(), &controls, now)?,
     }
     Ok(exit(&standing, &controls, now))
 }
@@ -99,6 +115,7 @@ fn nothing_yet(common: &Common, out: &mut dyn Write, reader: &Reader) -> Result<
                 origin: reader.origin().to_string(),
                 store: reader.paths().directory().display().to_string(),
                 size: reader.size()?,
+                daemon: None,
                 targets: Vec::new(),
                 controls: Vec::new(),
             },
@@ -164,11 +181,15 @@ fn print_text(
     out: &mut dyn Write,
     reader: &Reader,
     standing: &Standing,
+    daemon: Option<&ShownDaemon>,
     controls: &[ControlResult],
     now: DateTime<Utc>,
 ) -> Result<()> {
     let style = Style::of_stdout();
     print_head(out, reader)?;
+    if let Some(daemon) = daemon {
+        daemon::print(out, style, daemon)?;
+    }
     let mut table = style.table(&[
         "COLLECTOR",
         "SOURCE",

@@ -1,5 +1,6 @@
 //! How text looks: colour and width where standard output is a terminal, plain text otherwise.
 
+use chrono::{DateTime, Timelike as _, Utc};
 use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
 use std::io::IsTerminal as _;
 
@@ -148,6 +149,30 @@ pub(super) fn lines(table: &Table) -> String {
         .lines()
         .flat_map(|line| [line.trim_end().to_owned(), "\n".to_owned()])
         .collect()
+}
+
+/// A size in the largest unit of which it has at least one.
+pub(super) fn bytes(size: u64) -> String {
+    let units = [
+        ("TB", 1_000_000_000_000),
+        ("GB", 1_000_000_000),
+        ("MB", 1_000_000),
+        ("kB", 1000),
+    ];
+    match units.into_iter().find(|(_, unit)| size >= *unit) {
+        Some((name, unit)) => format!("{}.{} {name}", size / unit, size % unit * 10 / unit),
+        None => count(size, "byte", "bytes"),
+    }
+}
+
+/// An instant to the minute, or to the second where that is not a whole one.
+pub(super) fn minute(time: DateTime<Utc>) -> String {
+    let form = if time.second() == 0 {
+        "%Y-%m-%dT%H:%MZ"
+    } else {
+        "%Y-%m-%dT%H:%M:%SZ"
+    };
+    time.format(form).to_string()
 }
 
 #[cfg(test)]

@@ -25,13 +25,25 @@ pub struct Vendor(String);
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CollectorId(String);
 
-/// When a collector runs, as written; the daemon reads it.
+/// When a collector runs, as written; [`crate::schedule`] reads it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScheduleText(String);
 
 /// How long a collector may take for one target: 10 seconds to 12 hours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deadline(pub Duration);
+
+/// How long runs under way may go on when the daemon is told to stop: at most an hour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct StopWithin(pub Duration);
+
+/// The most that a run may begin behind its tick: at most an hour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Jitter(pub Duration);
+
+/// The zone that a schedule is meant in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TimeZone(pub chrono_tz::Tz);
 
 /// A path that names something.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -132,20 +144,58 @@ fn identifier(text: &str) -> bool {
     !text.is_empty() && text.len() <= 64 && text.bytes().all(|b| letter_or_digit(b) || b == b'_')
 }
 
-impl FromStr for Deadline {
+/// A length of time within bounds, in seconds.
+macro_rules! length {
+    ($type:ident, $bounds:expr, $what:literal, $help:literal) => {
+        impl FromStr for $type {
+            type Err = Rejected;
+
+            fn from_str(text: &str) -> Result<Self, Rejected> {
+                let length = match text {
+                    "0s" => Some(Duration::ZERO),
+                    text => MaxAge::parse(text)
+                        .ok()
+                        .and_then(|age| age.length().to_std().ok()),
+                };
+                length
+                    .filter(|length| ($bounds).contains(&length.as_secs()))
+                    .map(Self)
+                    .ok_or(Rejected {
+                        what: $what,
+                        help: $help,
+                    })
+            }
+        }
+    };
+}
+
+length!(
+    Deadline,
+    10..=12 * 3600,
+    "is not a time from 10 seconds to 12 hours",
+    "how long a run may take for one target: deadline = \"30m\""
+);
+length!(
+    StopWithin,
+    0..=3600,
+    "is not a time of at most an hour",
+    "how long runs under way may go on when the daemon is told to stop: stop_within = \"30s\""
+);
+length!(
+    Jitter,
+    0..=3600,
+    "is not a time of at most an hour",
+    "the most that a run may begin behind its tick: jitter = \"5m\", or \"0s\" for none"
+);
+
+impl FromStr for TimeZone {
     type Err = Rejected;
 
     fn from_str(text: &str) -> Result<Self, Rejected> {
-        let length = MaxAge::parse(text)
-            .ok()
-            .and_then(|age| age.length().to_std().ok());
-        length
-            .filter(|length| (10..=12 * 3600).contains(&length.as_secs()))
-            .map(Self)
-            .ok_or(Rejected {
-                what: "is not a time from 10 seconds to 12 hours",
-                help: "how long a run may take for one target: deadline = \"30m\"",
-            })
+        text.parse().map(Self).map_err(|_| Rejected {
+            what: "is not a time zone that the IANA database names",
+            help: "timezone = \"Europe/Berlin\", or \"UTC\", which is the default",
+        })
     }
 }
 
@@ -210,6 +260,17 @@ mod tests {
     fn a_deadline_is_long_enough_to_answer_and_short_enough_to_be_noticed() {
         assert_eq!(accepted::<Deadline>(&["10s", "30m", "12h"]), [true; 3]);
         assert_eq!(accepted::<Deadline>(&["9s", "13h", "30", "", "1w"]), [false; 5]);
+    }
+
+    #[test]
+    fn lengths_of_time_have_bounds_and_zones_are_those_of_the_iana_database() {
+        assert_eq!(accepted::<StopWithin>(&["0s", "30s", "1h"]), [true; 3]);
+        assert_eq!(accepted::<Jitter>(&["61m", "-1s", "5", "0"]), [false; 4]);
+        assert_eq!(
+            accepted::<TimeZone>(&["UTC", "Europe/Berlin", "America/St_Johns"]),
+            [true; 3]
+        );
+        assert_eq!(accepted::<TimeZone>(&["", "Berlin", "+02:00"]), [false; 3]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! Deriving the reading would stop at the first problem and quote the value in it.
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -111,6 +111,43 @@ impl Reader<'_> {
                 None
             }
         }
+    }
+
+    /// The text at a key that may be absent; an error if it is there and was refused.
+    pub(super) fn optional<T: FromStr<Err = Rejected>>(
+        &mut self,
+        key: &str,
+        section: &Section<'_>,
+        example: &str,
+    ) -> Result<Option<T>, ()> {
+        let Some(value) = section.get(key) else {
+            return Ok(None);
+        };
+        let text = self.text(key, value, example).ok_or(())?;
+        Ok(Some(text.into_inner()))
+    }
+
+    /// The whole number at a key that may be absent, within bounds; none also if it was refused.
+    pub(super) fn number(
+        &mut self,
+        key: &str,
+        section: &Section<'_>,
+        bounds: &RangeInclusive<u64>,
+    ) -> Option<u64> {
+        let value = section.get(key)?;
+        let (from, to) = (bounds.start(), bounds.end());
+        let example = format!("{key} = {from}, or up to {to}");
+        let Some(number) = value.get_ref().as_integer() else {
+            self.mismatch(key, value, "a number", &example);
+            return None;
+        };
+        let number = u64::from_str_radix(&number.as_str().replace('_', ""), number.radix());
+        let number = number.ok().filter(|number| bounds.contains(number));
+        if number.is_none() {
+            let message = format!("{key} is not a whole number from {from} to {to}");
+            self.problem(&value.span(), message, format!("write {example}"));
+        }
+        number
     }
 
     /// The table at a key.

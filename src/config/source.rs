@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 use evidenced_collector_api::SettingsError;
 
-use super::names::{CollectorId, Deadline, ScheduleText, SourceName, Vendor};
+use super::names::{CollectorId, Deadline, ScheduleText, SourceName, TimeZone, Vendor};
 use super::section::{Reader, Section};
 
 /// A configured account, organisation or host.
@@ -32,6 +32,8 @@ pub struct CollectorEntry {
     pub id: Spanned<CollectorId>,
     /// When.
     pub schedule: Spanned<ScheduleText>,
+    /// The zone that the schedule is meant in; UTC unless it says otherwise.
+    pub zone: chrono_tz::Tz,
     /// How long a run may take for one target, if not as usual.
     pub deadline: Option<Deadline>,
 }
@@ -202,25 +204,22 @@ impl Reader<'_> {
                 format!("in {title}"),
                 table,
                 key.span(),
-                &["schedule", "deadline"],
+                &["schedule", "timezone", "deadline"],
             );
             let example = "schedule = \"0 * * * *\"";
             let schedule = self
                 .required(&section, "schedule", example)
                 .and_then(|value| self.text("schedule", value, example));
-            let deadline = section
-                .get("deadline")
-                .map(|value| self.text("deadline", value, "deadline = \"30m\""));
-            let deadline = match deadline {
-                None => None,
-                Some(Some(deadline)) => Some(deadline.into_inner()),
-                Some(None) => continue,
-            };
-            entries.extend(schedule.map(|schedule| CollectorEntry {
-                id,
-                schedule,
-                deadline,
-            }));
+            let zone = self.optional("timezone", &section, "timezone = \"Europe/Berlin\"");
+            let deadline = self.optional("deadline", &section, "deadline = \"30m\"");
+            if let (Some(schedule), Ok(zone), Ok(deadline)) = (schedule, zone, deadline) {
+                entries.push(CollectorEntry {
+                    id,
+                    schedule,
+                    zone: zone.map_or(chrono_tz::UTC, |TimeZone(zone)| zone),
+                    deadline,
+                });
+            }
         }
         (entries.len() == table.len()).then_some(entries)
     }

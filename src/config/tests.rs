@@ -42,7 +42,9 @@ fn the_example_mentions_every_key() {
     for key in TOP_KEYS
         .iter()
         .chain(&STORE_KEYS)
-        .chain(&["type", "settings", "schedule"])
+        .chain(&super::daemon::DAEMON_KEYS)
+        .chain(&super::daemon::MAINTENANCE_KEYS)
+        .chain(&["type", "settings", "schedule", "timezone", "deadline"])
     {
         assert!(EMBEDDED.contains(key), "{key}");
     }
@@ -74,6 +76,39 @@ fn what_is_written_is_read() {
 }
 
 #[test]
+fn the_daemon_runs_as_it_is_told_to_and_says_what_it_is_not_told_well() {
+    let text = "[daemon]\nlisten = \"127.0.0.1:9464\"\nruns = 9\njitter = \"0s\"\nstop_within = \"2m\"\n\
+                [[maintenance]]\nfrom = \"2026-12-24T20:00:00Z\"\nto = \"2026-12-25T04:00:00+02:00\"\nreason = \"the move\"\n";
+    let config = parse(&format!("{text}{GOOD}")).unwrap();
+    assert_eq!(config.daemon.listen, Some("127.0.0.1:9464".parse().unwrap()));
+    assert_eq!((config.daemon.runs, config.daemon.runs_per_source), (9, 2));
+    assert_eq!(config.daemon.jitter.as_secs(), 0);
+    assert_eq!(config.daemon.stop_within.as_secs(), 120);
+    assert_eq!(
+        (config.maintenance[0].to - config.maintenance[0].from).num_hours(),
+        6
+    );
+    let text = "[daemon]\nlisten = 9464\nruns = 0\njitter = \"2h\"\n\
+                [[maintenance]]\nfrom = \"2026-12-24\"\nto = 2026-12-24T21:00:00Z\n";
+    assert_eq!(
+        told(&format!("{text}{GOOD}")),
+        "\
+evidenced.toml:2:10: listen must be text, not a number
+  help: write listen = \"127.0.0.1:9464\"
+evidenced.toml:3:8: runs is not a whole number from 1 to 64
+  help: write runs = 1, or up to 64
+evidenced.toml:4:10: jitter is not a time of at most an hour
+  help: the most that a run may begin behind its tick: jitter = \"5m\", or \"0s\" for none
+evidenced.toml:5:1: no \"reason\" in [[maintenance]]
+  help: add reason = \"the rack moves\"
+evidenced.toml:6:8: from is not an instant of RFC 3339
+  help: date, time and offset: \"2026-12-24T22:00:00Z\"
+evidenced.toml:7:6: to must be text, not a time
+  help: write to = \"2026-12-24T22:00:00Z\""
+    );
+}
+
+#[test]
 fn the_digest_is_that_of_the_file_as_it_lies_on_the_disk() {
     let text = format!("\u{feff}{}", GOOD.replace('\n', "\r\n"));
     let config = parse(&text).unwrap();
@@ -86,7 +121,7 @@ fn places_are_right_after_a_byte_order_mark_and_carriage_returns() {
     assert_eq!(
         told(&format!("\u{feff}nmae = \"x\"\r\n{}", GOOD.replace('\n', "\r\n"))),
         "evidenced.toml:1:1: unknown key \"nmae\" at the top level\n  \
-         help: did you mean \"name\"? known keys: name, control_files, store, source"
+         help: did you mean \"name\"? known keys: name, control_files, store, daemon, maintenance, source"
     );
 }
 
@@ -95,7 +130,7 @@ fn a_misspelt_key_is_one_problem_and_not_also_a_missing_one() {
     assert_eq!(
         told(&GOOD.replace("schedule", "shedule")),
         "evidenced.toml:5:1: unknown key \"shedule\" in [source.collectors.\"host.baseline\"]\n  \
-         help: did you mean \"schedule\"? known keys: schedule, deadline"
+         help: did you mean \"schedule\"? known keys: schedule, timezone, deadline"
     );
 }
 

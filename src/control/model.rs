@@ -151,6 +151,15 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// All of them, by precedence.
+    pub const ALL: [Self; 5] = [
+        Self::Fail,
+        Self::Unknown,
+        Self::Excepted,
+        Self::Pass,
+        Self::NotApplicable,
+    ];
+
     /// The one that speaks for all, none for none.
     pub fn worst(outcomes: impl IntoIterator<Item = Self>) -> Option<Self> {
         outcomes.into_iter().min()

@@ -81,6 +81,11 @@ impl Paths {
         self.0.join("key")
     }
 
+    /// `daemon.lock`.
+    pub fn daemon_lock(&self) -> PathBuf {
+        self.0.join("daemon.lock")
+    }
+
     /// `write.lock`.
     pub fn write_lock(&self) -> PathBuf {
         self.0.join("write.lock")

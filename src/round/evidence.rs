@@ -148,6 +148,7 @@ mod tests {
             provenance: Provenance {
                 caller: BTreeMap::new(),
                 calls: Vec::new(),
+                limits: Vec::new(),
                 completeness: Completeness {
                     complete: false,
                     basis: "none".to_owned(),

@@ -132,8 +132,10 @@ fn begin(log: &Appender, paths: &Paths) -> u64 {
         sources: vec![PlannedSource {
             name: SOURCE.to_owned(),
             vendor: "host".to_owned(),
-            schedules: BTreeMap::from([(COLLECTOR.to_owned(), "1h".to_owned())]),
+            schedules: BTreeMap::from([(COLLECTOR.to_owned(), "0 * * * *".to_owned())]),
+            time_zones: BTreeMap::new(),
         }],
+        maintenance: Vec::new(),
         collectors: BTreeMap::from([(
             COLLECTOR.to_owned(),
             PlannedCollector {

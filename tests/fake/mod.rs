@@ -8,16 +8,18 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 use evidenced::clock::{Clock, SharedClock};
 use evidenced::config::KeepRaw;
 use evidenced::control::Rules;
 use evidenced::log::append::Appender;
-use evidenced::log::leaf::{By, Leaf, Trigger};
+use evidenced::log::leaf::{By, Leaf};
 use evidenced::log::store::{Paths, Reader};
 use evidenced::plan::{Lists, Maker, Plan, PlannedCollector, PlannedSource};
 use evidenced::registry::Job;
-use evidenced::round::{Round, RoundError, Taken};
+use evidenced::round::{Occasion, Room, Round, RoundError, Taken};
+use evidenced::schedule::Schedule;
 use evidenced_collector_api::{
     CollectError, Collector, Completeness, Covers, DEADLINE, FailureClass, Provenance, Raw, Resource, Run,
     Snapshot, Target,
@@ -137,6 +139,7 @@ impl Collector for Fake {
                     provenance: Provenance {
                         caller: BTreeMap::new(),
                         calls: vec![call],
+                        limits: Vec::new(),
                         completeness: Completeness {
                             complete,
                             basis: "the fake says so".to_owned(),
@@ -191,7 +194,7 @@ pub(crate) struct Bench {
     pub(crate) clock: Arc<HandClock>,
     pub(crate) world: Arc<Mutex<World>>,
     pub(crate) job: Job,
-    pub(crate) plan: Plan,
+    pub(crate) plan: Arc<Plan>,
     pub(crate) plan_seq: u64,
     pub(crate) raw: KeepRaw,
 }
@@ -230,6 +233,11 @@ impl Bench {
         }
     }
 
+    /// Another reader of the log, as rounds share it.
+    pub(crate) fn shared(&self) -> Arc<Mutex<Reader>> {
+        Arc::new(Mutex::new(Reader::open(self.reader.paths()).unwrap()))
+    }
+
     /// What the source holds from here on.
     pub(crate) fn holds<const N: usize>(&self, answers: [(&str, Answer); N]) {
         let answers = answers.map(|(target, answer)| (target.to_owned(), answer));
@@ -244,14 +252,17 @@ impl Bench {
 
     pub(crate) async fn try_run(&self) -> Result<Vec<Taken>, RoundError> {
         let round = Round {
-            log: &self.log,
-            reader: &self.reader,
-            clock: self.clock.as_ref(),
-            plan: self.plan_seq,
+            log: self.log.clone(),
+            reader: self.shared(),
+            clock: self.clock.clone(),
+            plan: Arc::clone(&self.plan),
+            plan_seq: self.plan_seq,
             raw: self.raw,
-            trigger: Trigger::AdHoc,
+            occasion: Occasion::AD_HOC,
+            room: Room::default(),
+            stop: CancellationToken::new(),
         };
-        round.run(&self.job, &self.plan).await
+        round.run(&self.job).await
     }
 
     pub(crate) async fn run(&self) -> Vec<Taken> {
@@ -282,15 +293,17 @@ pub(crate) fn job(
     Job {
         source: source.to_owned(),
         collector: Box::new(Fake { world, kinds, id }),
+        schedule: Schedule::parse("0 * * * *", chrono_tz::UTC).unwrap(),
         deadline: DEADLINE,
     }
 }
 
-pub(crate) fn plan(jobs: &[&Job], rules: &str) -> Plan {
+pub(crate) fn plan(jobs: &[&Job], rules: &str) -> Arc<Plan> {
     let schedule = |job: &&Job| PlannedSource {
         name: job.source.clone(),
         vendor: "fake".to_owned(),
         schedules: BTreeMap::from([(job.collector.id().to_owned(), "0 * * * *".to_owned())]),
+        time_zones: BTreeMap::new(),
     };
     let known = |job: &&Job| {
         (
@@ -301,9 +314,10 @@ pub(crate) fn plan(jobs: &[&Job], rules: &str) -> Plan {
     let lists = Lists {
         sources: jobs.iter().map(schedule).collect(),
         collectors: jobs.iter().map(known).collect(),
+        maintenance: Vec::new(),
         rules: Rules::default().with(rules).unwrap(),
     };
-    Plan::new(lists).unwrap()
+    Arc::new(Plan::new(lists).unwrap())
 }
 
 pub(crate) fn maker() -> Maker {

@@ -62,14 +62,20 @@ async fn what_a_crash_left_unjudged_is_judged_under_its_own_plan() {
         );
     bench.rules(&other).await;
     assert_ne!(bench.plan_seq, old_plan);
-    assert_eq!(round::judge_unjudged(&bench.log, &bench.reader).await.unwrap(), 1);
+    assert_eq!(
+        round::judge_unjudged(&bench.log, &bench.shared()).await.unwrap(),
+        1
+    );
     let seq = bench.reader.evaluation_of(snapshot).unwrap().unwrap();
     let Some(Body::Evaluation(evaluation)) = bench.leaf(seq).body else {
         panic!("leaf {seq} is no evaluation")
     };
     assert_eq!(evaluation.plan, old_plan);
     assert_eq!(evaluation.results[0]["outcome"], "fail");
-    assert_eq!(round::judge_unjudged(&bench.log, &bench.reader).await.unwrap(), 0);
+    assert_eq!(
+        round::judge_unjudged(&bench.log, &bench.shared()).await.unwrap(),
+        0
+    );
 }
 
 #[tokio::test]
@@ -81,7 +87,10 @@ async fn a_snapshot_that_can_not_be_judged_stays_unknown_and_stops_nobody() {
     unjudged(&bench, 1, b"not what it should be").await;
     unjudged(&bench, 0, UNSAFE).await;
     let good = unjudged(&bench, 1, UNSAFE).await;
-    assert_eq!(round::judge_unjudged(&bench.log, &bench.reader).await.unwrap(), 1);
+    assert_eq!(
+        round::judge_unjudged(&bench.log, &bench.shared()).await.unwrap(),
+        1
+    );
     assert!(bench.reader.evaluation_of(good).unwrap().is_some());
     assert_eq!(bench.reader.unjudged().unwrap().len(), 2);
     bench.run().await;

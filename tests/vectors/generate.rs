@@ -125,6 +125,7 @@ impl Writer {
 fn plan() -> Body {
     Body::Plan(Plan {
         by: By::Daemon,
+        effective: None,
         version: "0.1.0".to_owned(),
         binary_sha256: None,
         host: "host-1".to_owned(),

@@ -20,7 +20,7 @@ mod snapshot;
 pub use collector::{Clock, Collector, DEADLINE, Run, SettingsError, Target};
 pub use earlier::{Earlier, EarlierSnapshot, FirstRun};
 pub use error::{CollectError, FailureClass};
-pub use provenance::{Call, CallTimer, Completeness, Provenance};
+pub use provenance::{Call, CallTimer, Completeness, Provenance, RateLimit};
 pub use recording::Recording;
 pub use setting::{FromPlain, Plain};
 pub use snapshot::{Covers, Raw, Resource, Snapshot};

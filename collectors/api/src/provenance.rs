@@ -17,8 +17,25 @@ pub struct Provenance {
     pub caller: BTreeMap<String, Value>,
     /// The calls, in an order that does not vary from run to run: resources point here by position.
     pub calls: Vec<Call>,
+    /// What the source said of its limits, at last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub limits: Vec<RateLimit>,
     /// Whether this is the whole population.
     pub completeness: Completeness,
+}
+
+/// A limit on how much may be asked of a source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RateLimit {
+    /// The source's name for it: `core`, `graphql`.
+    pub name: String,
+    /// How much may be asked in all until it is reset.
+    pub limit: u64,
+    /// How much of that is left.
+    pub remaining: u64,
+    /// When it is reset.
+    pub reset: DateTime<Utc>,
 }
 
 /// One call to the source: a request, a file read, a command run.

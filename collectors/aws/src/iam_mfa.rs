@@ -142,6 +142,7 @@ impl Collector for IamMfa {
             provenance: Provenance {
                 caller: account.caller,
                 calls,
+                limits: Vec::new(),
                 completeness,
             },
         })

@@ -116,6 +116,7 @@ impl Collector for OrganizationAccounts {
             provenance: Provenance {
                 caller: own.caller,
                 calls,
+                limits: Vec::new(),
                 completeness,
             },
         })

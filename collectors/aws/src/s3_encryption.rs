@@ -138,6 +138,7 @@ impl Collector for S3Encryption {
             provenance: Provenance {
                 caller: account.caller,
                 calls,
+                limits: Vec::new(),
                 completeness,
             },
         })

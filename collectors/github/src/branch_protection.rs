@@ -142,6 +142,7 @@ impl Collector for BranchProtection {
             provenance: Provenance {
                 caller: identity.caller.clone(),
                 calls,
+                limits: identity.client.limits_told(),
                 completeness,
             },
         })

@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
-use evidenced_collector_api::{CollectError, FailureClass, Run};
+use evidenced_collector_api::{CollectError, FailureClass, RateLimit, Run};
 
 use crate::limits::Limits;
 use crate::redacted::redacted;
@@ -337,6 +337,11 @@ impl Client {
             tokio::time::sleep(wait).await;
             waited += wait;
         }
+    }
+
+    /// What GitHub said of its limits at last.
+    pub(crate) fn limits_told(&self) -> Vec<RateLimit> {
+        self.limits().told()
     }
 
     fn limits(&self) -> MutexGuard<'_, Limits> {

@@ -1,6 +1,7 @@
 //! GitHub's rate limits: what its answers say, and how long to wait. Pure; no clock is read here.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use evidenced_collector_api::RateLimit;
 use http::{HeaderMap, StatusCode};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -33,6 +34,17 @@ impl Limits {
             budgets: BTreeMap::new(),
             pause_until: None,
         }
+    }
+
+    /// What was told of each limit, less what was asked since.
+    pub(crate) fn told(&self) -> Vec<RateLimit> {
+        let told = |(name, budget): (&String, &Budget)| RateLimit {
+            name: name.clone(),
+            limit: budget.limit,
+            remaining: budget.remaining,
+            reset: budget.reset,
+        };
+        self.budgets.iter().map(told).collect()
     }
 
     /// Until when a request must wait; `None` if it may be sent now, which counts it.

@@ -273,6 +273,7 @@ impl Collector for PullRequests {
             provenance: Provenance {
                 caller: identity.caller.clone(),
                 calls,
+                limits: identity.client.limits_told(),
                 completeness: Completeness {
                     complete: found.missing.is_empty(),
                     basis,

@@ -80,6 +80,7 @@ impl Collector for Repositories {
             provenance: Provenance {
                 caller: identity.caller.clone(),
                 calls,
+                limits: identity.client.limits_told(),
                 completeness,
             },
         })

@@ -113,6 +113,7 @@ impl Collector for Baseline {
             provenance: Provenance {
                 caller,
                 calls: inspection.calls,
+                limits: Vec::new(),
                 completeness,
             },
         })

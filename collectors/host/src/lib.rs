@@ -28,6 +28,7 @@ mod updates;
 
 pub use baseline::{Settings, baseline, baseline_on};
 pub use machine::{Fault, Identity, LiveMachine, Machine, Output};
+pub use time::{ClockState, clock_state};
 
 /// The examples of `collectors/README.md` are compiled with this crate's tests.
 #[cfg(doctest)]

@@ -1,10 +1,11 @@
 //! Whether the clock is synchronised: the log's own times rest on it.
 
 use chrono::SecondsFormat;
-use evidenced_collector_api::Resource;
+use evidenced_collector_api::{Resource, Run};
 use serde_json::Value;
 
 use crate::inspection::Inspection;
+use crate::machine::LiveMachine;
 use crate::processes::Processes;
 
 /// The kernel's name of the process (at most 15 bytes) and what people call the service.
@@ -27,6 +28,58 @@ struct Clock {
 }
 
 pub(crate) async fn resource(inspection: &mut Inspection<'_>, processes: &Processes) -> Resource {
+    let (clock, mut calls) = clock(inspection).await;
+    let touched = inspection.modified("/run/systemd/timesync/synchronized");
+    let (synchronised, offset, how) = match clock {
+        Ok(clock) => (Ok(clock.synchronised), clock.offset_ms, Ok(clock.how)),
+        Err(reason) => (Err(reason.clone()), Err(reason.clone()), Err(reason)),
+    };
+    let mut resource = Resource::new("host.time", "clock", "clock", calls.remove(0))
+        .with_result("synchronised", synchronised)
+        .with_result("offset_ms", offset.map(Value::from))
+        .with_result("how", how)
+        .with_result("service", service(processes));
+    resource.call.extend(calls);
+    resource.call.extend([touched.call, processes.call]);
+    // Written by systemd-timesyncd only: with another service its absence says nothing.
+    if touched.is_absent() {
+        return resource;
+    }
+    let instant = touched
+        .known()
+        .map(|instant| instant.to_rfc3339_opts(SecondsFormat::Secs, true));
+    resource.with_result("last_synchronised", instant)
+}
+
+/// How this machine's clock stands, outside a snapshot.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClockState {
+    /// Whether something keeps it right; `None` where that can't be found out.
+    pub synchronised: Option<bool>,
+    /// By how many milliseconds it is off; `None` where that is not told.
+    pub offset_ms: Option<f64>,
+    /// How that was found out, or why not.
+    pub how: String,
+}
+
+/// How the clock of the machine that this process runs on stands, by `chronyc -c tracking` or else `timedatectl show`.
+pub async fn clock_state(run: &Run<'_>) -> ClockState {
+    match clock(&mut Inspection::begin(&LiveMachine, run)).await.0 {
+        Ok(clock) => ClockState {
+            synchronised: Some(clock.synchronised),
+            offset_ms: clock.offset_ms.ok(),
+            how: clock.how.to_owned(),
+        },
+        Err(reason) => ClockState {
+            synchronised: None,
+            offset_ms: None,
+            how: reason,
+        },
+    }
+}
+
+/// What can be found out, and the calls that asked.
+async fn clock(inspection: &mut Inspection<'_>) -> (Result<Clock, String>, Vec<usize>) {
     let chrony = inspection.command("chronyc", &["-c", "tracking"], 10).await;
     let kernel = inspection
         .command(
@@ -35,7 +88,6 @@ pub(crate) async fn resource(inspection: &mut Inspection<'_>, processes: &Proces
             10,
         )
         .await;
-    let touched = inspection.modified("/run/systemd/timesync/synchronized");
     let clock = chrony
         .success()
         .and_then(|text| tracking(&text))
@@ -45,24 +97,7 @@ pub(crate) async fn resource(inspection: &mut Inspection<'_>, processes: &Proces
                 .and_then(|text| timedatectl(&text))
                 .map_err(|second| format!("{first}; {second}"))
         });
-    let (synchronised, offset, how) = match clock {
-        Ok(clock) => (Ok(clock.synchronised), clock.offset_ms, Ok(clock.how)),
-        Err(reason) => (Err(reason.clone()), Err(reason.clone()), Err(reason)),
-    };
-    let mut resource = Resource::new("host.time", "clock", "clock", chrony.call)
-        .with_result("synchronised", synchronised)
-        .with_result("offset_ms", offset.map(Value::from))
-        .with_result("how", how)
-        .with_result("service", service(processes));
-    resource.call.extend([kernel.call, touched.call, processes.call]);
-    // Written by systemd-timesyncd only: with another service its absence says nothing.
-    if touched.is_absent() {
-        return resource;
-    }
-    let instant = touched
-        .known()
-        .map(|instant| instant.to_rfc3339_opts(SecondsFormat::Secs, true));
-    resource.with_result("last_synchronised", instant)
+    (clock, vec![chrony.call, kernel.call])
 }
 
 fn service(processes: &Processes) -> Result<&'static str, String> {

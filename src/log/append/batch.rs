@@ -223,6 +223,11 @@ fn scope_of(connection: &Connection, body: &Body) -> Result<[Option<String>; 3],
             Some(f.source.clone()),
             f.target.clone(),
         ],
+        Body::Missed(m) => [
+            Some(m.collector.clone()),
+            Some(m.source.clone()),
+            m.target.clone(),
+        ],
         Body::Scope(s) => [Some(s.collector.clone()), Some(s.source.clone()), None],
         Body::Evaluation(e) => connection
             .prepare_cached("SELECT collector, source, target FROM entry WHERE seq = ?")
@@ -233,7 +238,7 @@ fn scope_of(connection: &Connection, body: &Body) -> Result<[Option<String>; 3],
             })
             .map_err(writing)?
             .unwrap_or_default(),
-        Body::Key(_) | Body::Plan(_) | Body::Recovery(_) => [None, None, None],
+        Body::Key(_) | Body::Plan(_) | Body::Heartbeat(_) | Body::Recovery(_) => [None, None, None],
     })
 }
 

@@ -129,6 +129,26 @@ impl Reader {
         payload(&self.connection, sha256)
     }
 
+    /// The targets that a `scope` leaf names.
+    pub fn targets(&self, scope: u64) -> Result<Vec<String>, StoreError> {
+        #[derive(serde::Deserialize)]
+        struct Names {
+            targets: Vec<String>,
+        }
+        let blobs = self.leaf(scope)?.map(|leaf| leaf.blobs).unwrap_or_default();
+        let Some(blob) = blobs.iter().find(|blob| blob.role == leaf::Role::Scope) else {
+            return Ok(Vec::new());
+        };
+        let payload = self.payload(&blob.sha256)?.unwrap_or_default();
+        serde_json::from_slice::<Names>(&payload)
+            .map(|names| names.targets)
+            .map_err(|error| {
+                StoreError::Damaged(format!(
+                    "the targets of scope leaf {scope} can't be read: {error}"
+                ))
+            })
+    }
+
     /// The newest signed checkpoint.
     pub fn checkpoint(&self) -> Result<String, StoreError> {
         self.connection

@@ -1,0 +1,155 @@
+//! `evidenced collect` without `--once`: the daemon, its runtimes, its signals and its listener.
+
+use anyhow::{Context as _, Result};
+use std::pin::Pin;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+
+use super::super::exit::{Exit, UsageError};
+use super::super::setup::{self, Setup};
+use super::super::{Common, style};
+use crate::clock::{self, SharedClock};
+use crate::daemon::lock::{self, LockError};
+use crate::daemon::{ClockProbe, Configured, Daemon, DaemonError, LoadError, Means, Order, http};
+use crate::log::append::Appender;
+use crate::log::leaf::By;
+use crate::log::store::Paths;
+use crate::registry;
+
+pub(super) fn run(common: &Common, setup: Setup) -> Result<Exit> {
+    let clock = clock::system();
+    let paths = setup.paths.clone();
+    let log = Appender::open(&paths, setup.config.name.as_str(), clock.clone())?;
+    let _lock = lock::take(&paths).map_err(locked)?;
+    // Collectors have threads of their own: one that hangs holds up neither the scheduler nor the listener.
+    let collectors = Builder::new_multi_thread()
+        .worker_threads(setup.config.daemon.runs + 1)
+        .thread_name("collector")
+        .enable_all()
+        .build()?;
+    let scheduler = Builder::new_current_thread().enable_all().build()?;
+    let ended = scheduler.block_on(serve(common.clone(), setup, paths, log, clock, &collectors));
+    // Whatever hangs is not waited for: what it owes was recorded, or will be at the next start.
+    collectors.shutdown_background();
+    scheduler.shutdown_background();
+    ended
+}
+
+async fn serve(
+    common: Common,
+    setup: Setup,
+    paths: Paths,
+    log: Appender,
+    clock: SharedClock,
+    collectors: &Runtime,
+) -> Result<Exit> {
+    // From the first: a signal that comes while earlier evidence is judged must not kill.
+    let orders = orders()?;
+    let listener = match setup.config.daemon.listen {
+        Some(address) => {
+            let listener = TcpListener::bind(address).await.map_err(|error| {
+                UsageError::error(
+                    format!("{address} can't be listened on: {error}"),
+                    "choose another address for listen in [daemon], or end what listens there",
+                )
+            })?;
+            Some((address, listener))
+        }
+        None => None,
+    };
+    let sources = style::count(setup.config.sources.len() as u64, "source", "sources");
+    let store = paths.directory().display().to_string();
+    let means = Means {
+        log,
+        paths: paths.clone(),
+        clock: clock.clone(),
+        collectors: collectors.handle().clone(),
+        clock_state: probe(clock),
+        load: Box::new(move || load(&common, &paths)),
+    };
+    let daemon = Daemon::begin(means, configured(setup)).await.map_err(told)?;
+    if let Some((address, listener)) = listener {
+        tracing::info!("answering /healthz, /readyz and /metrics on http://{address}");
+        let watch = daemon.watch();
+        tokio::spawn(async move {
+            if let Err(error) = http::serve(listener, watch).await {
+                tracing::error!("the listener ended: {error}");
+            }
+        });
+    }
+    tracing::info!("collecting {sources} on schedule into {store}");
+    daemon.run(orders).await.map_err(told)?;
+    tracing::info!("stopped");
+    Ok(Exit::Well)
+}
+
+fn configured(setup: Setup) -> Configured {
+    Configured {
+        maker: setup::maker(&setup.config, By::Daemon),
+        jobs: setup.jobs,
+        plan: setup.plan,
+        raw: setup.config.raw,
+        daemon: setup.config.daemon,
+    }
+}
+
+fn load(common: &Common, paths: &Paths) -> Result<Configured, LoadError> {
+    let setup = setup::setup(common)?;
+    if setup.paths != *paths {
+        return Err("the store can't be changed while the daemon runs: restart it".into());
+    }
+    Ok(configured(setup))
+}
+
+fn probe(clock: SharedClock) -> ClockProbe {
+    Arc::new(move || {
+        let clock = clock.clone();
+        Box::pin(async move { registry::clock_state(clock.as_ref()).await }) as Pin<Box<_>>
+    })
+}
+
+/// SIGTERM and SIGINT stop, SIGHUP reads the configuration anew.
+fn orders() -> Result<mpsc::Receiver<Order>> {
+    let (sender, orders) = mpsc::channel(8);
+    let kinds = [
+        (SignalKind::terminate(), Order::Stop),
+        (SignalKind::interrupt(), Order::Stop),
+        (SignalKind::hangup(), Order::Reload),
+    ];
+    for (kind, order) in kinds {
+        let signal = signal(kind).context("signals can't be received")?;
+        tokio::spawn(pass_on(signal, order, sender.clone()));
+    }
+    Ok(orders)
+}
+
+async fn pass_on(mut signal: Signal, order: Order, orders: mpsc::Sender<Order>) {
+    while signal.recv().await.is_some() {
+        if orders.send(order).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn locked(error: LockError) -> anyhow::Error {
+    match error {
+        LockError::Running { .. } => UsageError::error(
+            error.to_string(),
+            "stop it first; `evidenced collect --once` may run beside it",
+        ),
+        LockError::Store(error) => error.into(),
+    }
+}
+
+fn told(error: DaemonError) -> anyhow::Error {
+    match error {
+        DaemonError::Store(error) => error.into(),
+        DaemonError::Plan(error) => error.into(),
+        DaemonError::Append(error) => error.into(),
+        DaemonError::Round(error) => error.into(),
+        DaemonError::Metrics(error) => error.into(),
+    }
+}

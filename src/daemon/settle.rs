@@ -1,0 +1,234 @@
+//! Settling: what nothing accounts for is recorded as missed, and made up for where that can be. And reloading, which does
+//! the same to posts that go.
+
+use chrono::{DateTime, Utc};
+use std::collections::BTreeSet;
+
+use super::{Configured, Daemon, DaemonError, LoadError, Scheduled, notify};
+use crate::daemon::watch::Outcome;
+use crate::duty::{self, Owed, Post, Stretch};
+use crate::log::append::Draft;
+use crate::log::leaf::{Body, By, Missed, MissedReason, Ticks, Trigger};
+use crate::log::store::{Filter, StoreError};
+use crate::round::RoundError;
+
+impl Daemon {
+    /// Records what nothing accounts for of a post's ticks up to an instant, and lets it be caught up with. A tick up to
+    /// `alive` was interrupted, whatever the reason of later ones.
+    pub(super) async fn settle(
+        &mut self,
+        stretches: &[Stretch],
+        post: &Post,
+        until: DateTime<Utc>,
+        reason: MissedReason,
+        alive: Option<DateTime<Utc>>,
+    ) -> Result<(), RoundError> {
+        let why = |tick| {
+            if reason != MissedReason::DaemonDown {
+                return (reason, None);
+            }
+            match announced(stretches, tick) {
+                Some(note) => (MissedReason::Maintenance, Some(note)),
+                None if alive.is_some_and(|alive| tick <= alive) => (MissedReason::Interrupted, None),
+                None => (reason, None),
+            }
+        };
+        let Owed { partial, ticks } = duty::owed(&self.reader(), stretches, post, until, why)?;
+        let any = partial.is_some() || !ticks.is_empty();
+        if let Some((tick, (reason, note), targets)) = partial {
+            let reason = if reason == MissedReason::DaemonDown {
+                MissedReason::Interrupted
+            } else {
+                reason
+            };
+            for target in targets {
+                self.miss(post, Some(target), Ticks::one(tick), reason, note.clone())
+                    .await?;
+            }
+        }
+        for (ticks, (reason, note)) in ticks {
+            self.miss(post, None, ticks, reason, note).await?;
+        }
+        if any {
+            self.catch_up.insert(post.clone());
+        }
+        Ok(())
+    }
+
+    /// Settles every post of the present configuration whose run is not under way.
+    pub(super) async fn settle_all(&mut self, reason: MissedReason) -> Result<(), RoundError> {
+        let stretches = duty::stretches(&self.reader()).map_err(RoundError::Plan)?;
+        let posts: Vec<_> = self
+            .posts
+            .iter()
+            .filter(|scheduled| !self.is_running(&scheduled.post))
+            .map(|scheduled| (scheduled.post.clone(), scheduled.timetable.looked()))
+            .collect();
+        for (post, looked) in posts {
+            self.settle(&stretches, &post, looked, reason, None).await?;
+        }
+        Ok(())
+    }
+
+    /// Records ticks as missed.
+    pub(super) async fn miss(
+        &mut self,
+        post: &Post,
+        target: Option<String>,
+        ticks: Ticks,
+        reason: MissedReason,
+        note: Option<String>,
+    ) -> Result<(), RoundError> {
+        tracing::warn!(
+            collector = post.collector,
+            source = post.source,
+            "missed {} ticks from {} to {}: {reason:?}",
+            ticks.count,
+            ticks.first,
+            ticks.last
+        );
+        let missed = Missed {
+            collector: post.collector.clone(),
+            source: post.source.clone(),
+            target,
+            ticks,
+            reason,
+            note,
+        };
+        self.means.log.append(Draft::new(Body::Missed(missed))).await?;
+        self.watch.tick(post, Outcome::Missed, ticks.count);
+        Ok(())
+    }
+
+    /// Reads the configuration anew, and goes on with the old one where that is not valid.
+    pub(super) async fn reload(&mut self) -> Result<(), DaemonError> {
+        notify::reloading();
+        let loaded = (self.means.load)();
+        let taken = match loaded {
+            Ok(new) => self.take_over(new).await,
+            Err(error) => Err(error),
+        };
+        match taken {
+            Ok(()) => {
+                tracing::info!("the configuration was read anew");
+                notify::ready();
+            }
+            Err(error) => {
+                let causes =
+                    std::iter::successors(Some(&*error as &dyn std::error::Error), |error| error.source());
+                let why = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
+                tracing::error!("the old configuration stays in force: {why}");
+                notify::ready();
+                notify::status(&format!(
+                    "Collecting by the old configuration; the new one: {why}"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts a new configuration in force, from now on.
+    async fn take_over(&mut self, new: Configured) -> Result<(), LoadError> {
+        if self.trouble.is_some() {
+            return Err("the log can't be written at present; reload again when it can".into());
+        }
+        let now = self.means.clock.now().max(self.effective);
+        let old = std::mem::replace(&mut self.configured, new);
+        let effective = std::mem::replace(&mut self.effective, now);
+        if let Err(error) = self.seal().await {
+            (self.configured, self.effective) = (old, effective);
+            return Err(error.into());
+        }
+        let kept: Vec<Post> = self
+            .posts
+            .iter()
+            .filter(|old| self.configured.jobs.iter().any(|job| is_same(old, job)))
+            .map(|old| old.post.clone())
+            .collect();
+        let wanted: BTreeSet<Post> = self.configured.posts().into_iter().collect();
+        // Ticks that had come, and waited for their jitter, are owed by the old schedule.
+        let stretches = duty::stretches(&self.reader())?;
+        let posts = self.posts.iter().map(|old| old.post.clone());
+        let gone: Vec<Post> = posts
+            .filter(|post| !kept.contains(post) && !self.is_running(post))
+            .collect();
+        for post in gone {
+            let reason = if wanted.contains(&post) {
+                MissedReason::Late
+            } else {
+                MissedReason::Removed
+            };
+            self.settle(&stretches, &post, now, reason, None).await?;
+        }
+        for post in &wanted {
+            if !self.was_ever_observed(post)? {
+                self.catch_up.insert(post.clone());
+            }
+        }
+        self.catch_up.retain(|post| wanted.contains(post));
+        self.schedule(&kept)?;
+        Ok(())
+    }
+
+    /// Whether anything was ever collected of it.
+    pub(super) fn was_ever_observed(&self, post: &Post) -> Result<bool, StoreError> {
+        let filter = Filter {
+            kinds: vec!["snapshot".to_owned()],
+            collector: Some(post.collector.clone()),
+            source: Some(post.source.clone()),
+            limit: Some(1),
+            ..Filter::default()
+        };
+        Ok(!self.reader().entries(&filter)?.is_empty())
+    }
+
+    /// When a daemon last wrote something.
+    pub(super) fn last_sign_of_life(
+        &self,
+        stretches: &[Stretch],
+    ) -> Result<Option<DateTime<Utc>>, StoreError> {
+        let Some(last) = stretches.last() else {
+            return Ok(None);
+        };
+        let reader = self.reader();
+        let kinds = ["snapshot", "failure", "missed", "heartbeat", "plan"];
+        let filter = Filter {
+            kinds: kinds.map(str::to_owned).to_vec(),
+            limit: Some(200),
+            ..Filter::default()
+        };
+        for entry in reader.entries(&filter)?.iter().rev() {
+            let Some(leaf) = reader.leaf(entry.seq)? else {
+                continue;
+            };
+            let by_daemon = match &leaf.body {
+                Some(Body::Snapshot(snapshot)) => snapshot.trigger != Trigger::AdHoc,
+                Some(Body::Failure(failure)) => failure.trigger != Trigger::AdHoc,
+                Some(Body::Missed(_) | Body::Heartbeat(_)) => true,
+                Some(Body::Plan(plan)) => plan.by == By::Daemon,
+                _ => false,
+            };
+            if by_daemon {
+                return Ok(Some(leaf.time));
+            }
+        }
+        Ok(Some(last.from))
+    }
+}
+
+/// Whether a job goes on as it was scheduled.
+fn is_same(old: &Scheduled, job: &crate::registry::Job) -> bool {
+    old.post.collector == job.collector.id()
+        && old.post.source == job.source
+        && *old.timetable.schedule() == job.schedule
+}
+
+/// The maintenance that the plan in force at a tick had announced for it.
+fn announced(stretches: &[Stretch], tick: DateTime<Utc>) -> Option<String> {
+    let in_force = stretches.iter().rev().find(|stretch| stretch.from < tick)?;
+    let announced = in_force
+        .maintenance
+        .iter()
+        .find(|time| time.from <= tick && tick < time.to);
+    announced.map(|time| time.reason.clone())
+}

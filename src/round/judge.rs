@@ -1,0 +1,114 @@
+//! Judging what is sealed: always from the log, under the plan that the snapshot names.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use evidenced_collector_api::Resource;
+
+use super::RoundError;
+use crate::control::{Evaluation, Finding};
+use crate::log::append::{Appender, Draft};
+use crate::log::leaf::{Body, EvaluationLeaf, Leaf, Role, SnapshotLeaf};
+use crate::log::store::Reader;
+use crate::plan::{Observed, Plan};
+
+/// Judges a sealed snapshot under its plan, and appends the evaluation; returns where that is, and what it says.
+pub(super) async fn judge(
+    log: &Appender,
+    reader: &Mutex<Reader>,
+    snapshot: u64,
+    plan: &Plan,
+) -> Result<(u64, Evaluation), RoundError> {
+    let (sealed, resources) = sealed_snapshot(&lock(reader), snapshot)?;
+    let observed = Observed {
+        source: &sealed.source,
+        target: &sealed.target,
+        resources: &resources,
+        complete: sealed.complete,
+        now: sealed.covers.until(),
+    };
+    let evaluation = plan.evaluate(&sealed.collector, &observed);
+    let findings = serde_json::to_vec(&Findings {
+        findings: &evaluation.findings,
+    })
+    .map_err(|error| RoundError::Evidence(snapshot, Some(error)))?;
+    let body = EvaluationLeaf {
+        snapshot,
+        plan: sealed.plan,
+        results: serde_json::to_value(&evaluation.results)
+            .map_err(|error| RoundError::Evidence(snapshot, Some(error)))?,
+    };
+    let draft =
+        Draft::new(Body::Evaluation(body)).with_blob(Role::Findings, "application/json", &findings)?;
+    let receipt = log.append(draft).await?;
+    Ok((receipt.seq, evaluation))
+}
+
+/// A sealed snapshot as it stands in the log, and its resources.
+fn sealed_snapshot(reader: &Reader, seq: u64) -> Result<(SnapshotLeaf, Vec<Resource>), RoundError> {
+    let leaf = reader.leaf(seq)?.ok_or(RoundError::Evidence(seq, None))?;
+    let resources = resources(reader, seq, &leaf)?;
+    match leaf.body {
+        Some(Body::Snapshot(sealed)) => Ok((sealed, resources)),
+        _ => Err(RoundError::Evidence(seq, None)),
+    }
+}
+
+/// Judges what a crash left unjudged, each snapshot under its own plan; returns how many there were.
+///
+/// One that can't be judged stays so, which every reader shows as unknown, and is no reason to collect nothing more.
+pub async fn judge_unjudged(log: &Appender, reader: &Mutex<Reader>) -> Result<u64, RoundError> {
+    let mut judged = 0;
+    let unjudged = lock(reader).unjudged()?;
+    for snapshot in unjudged {
+        let plan = sealed_plan(&lock(reader), snapshot);
+        let again = match plan {
+            Ok(plan) => judge(log, reader, snapshot, &plan).await,
+            Err(error) => Err(error),
+        };
+        match again {
+            Ok(_) => judged += 1,
+            Err(error) if error.concerns_one_snapshot() => {
+                tracing::warn!(
+                    "snapshot {snapshot} stays unjudged, `evidenced verify` may say more: {error}"
+                );
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(judged)
+}
+
+/// The plan that a snapshot was collected under.
+fn sealed_plan(reader: &Reader, snapshot: u64) -> Result<Plan, RoundError> {
+    let leaf = reader
+        .leaf(snapshot)?
+        .ok_or(RoundError::Evidence(snapshot, None))?;
+    match leaf.body {
+        Some(Body::Snapshot(sealed)) => Ok(Plan::sealed(reader, sealed.plan)?),
+        _ => Err(RoundError::Evidence(snapshot, None)),
+    }
+}
+
+/// The resources of a sealed snapshot, of all its `evidence` blobs.
+pub fn resources(reader: &Reader, seq: u64, leaf: &Leaf) -> Result<Vec<Resource>, RoundError> {
+    let mut resources = Vec::new();
+    for blob in leaf.blobs.iter().filter(|blob| blob.role == Role::Evidence) {
+        let payload = reader
+            .payload(&blob.sha256)?
+            .ok_or(RoundError::Evidence(seq, None))?;
+        resources.extend(
+            super::evidence::parse(&payload).map_err(|error| RoundError::Evidence(seq, Some(error)))?,
+        );
+    }
+    Ok(resources)
+}
+
+#[derive(serde::Serialize)]
+struct Findings<'a> {
+    findings: &'a [Finding],
+}
+
+fn lock(reader: &Mutex<Reader>) -> MutexGuard<'_, Reader> {
+    // It has no state that a panic could leave half-way.
+    reader.lock().unwrap_or_else(PoisonError::into_inner)
+}
