@@ -41,7 +41,7 @@ use watch::Outcome;
 const STEP: TimeDelta = TimeDelta::seconds(2);
 
 /// At least so often the scheduler turns, to notice that the clock was set or that the machine slept.
-const NAP: Duration = Duration::from_secs(30);
+const NAP: Duration = Duration::from_mins(1);
 
 /// How often a heartbeat is written.
 const HEARTBEAT: Duration = Duration::from_hours(1);
@@ -204,13 +204,18 @@ impl Daemon {
             .iter()
             .flat_map(|stretch| stretch.schedules.keys().cloned())
             .collect();
+        daemon.effective = daemon.effective_from(now, &known, &stretches)?;
         for post in &known {
             daemon
-                .settle(&stretches, post, now, MissedReason::DaemonDown, alive)
+                .settle(
+                    &stretches,
+                    post,
+                    daemon.effective,
+                    MissedReason::DaemonDown,
+                    alive,
+                )
                 .await?;
         }
-        // Never before the last one, should the clock have been set back since.
-        daemon.effective = stretches.last().map_or(now, |last| last.from.max(now));
         daemon.seal().await?;
         for post in daemon.configured.posts() {
             if !daemon.was_ever_observed(&post)? {
@@ -278,8 +283,8 @@ impl Daemon {
                 before.swap_remove(at).timetable
             } else {
                 let jitter = timetable::jitter(&origin, &post, &job.schedule, limits.jitter, self.effective);
-                let accounted = duty::newest_account(&self.reader(), &post)?;
-                Timetable::new(job.schedule.clone(), jitter, self.effective, accounted)
+                let from = self.means.clock.now().min(self.effective);
+                Timetable::new(job.schedule.clone(), jitter, from, self.effective)
             };
             let next = timetable.schedule().after(self.effective);
             let behind = next.and_then(|next| timetable.schedule().after(next));

@@ -132,9 +132,11 @@ impl Daemon {
         if self.trouble.is_some() {
             return Err("the log can't be written at present; reload again when it can".into());
         }
-        let now = self.means.clock.now().max(self.effective);
+        let known = self.configured_posts();
+        let stretches = duty::stretches(&self.reader())?;
+        let from = self.effective_from(self.means.clock.now(), &known, &stretches)?;
         let old = std::mem::replace(&mut self.configured, new);
-        let effective = std::mem::replace(&mut self.effective, now);
+        let effective = std::mem::replace(&mut self.effective, from);
         if let Err(error) = self.seal().await {
             (self.configured, self.effective) = (old, effective);
             return Err(error.into());
@@ -158,7 +160,7 @@ impl Daemon {
             } else {
                 MissedReason::Removed
             };
-            self.settle(&stretches, &post, now, reason, None).await?;
+            self.settle(&stretches, &post, from, reason, None).await?;
         }
         for post in &wanted {
             if !self.was_ever_observed(post)? {
@@ -168,6 +170,28 @@ impl Daemon {
         self.catch_up.retain(|post| wanted.contains(post));
         self.schedule(&kept)?;
         Ok(())
+    }
+
+    /// From when on a new plan counts: from now, unless the clock was set back and ticks yet to come are accounted for.
+    pub(super) fn effective_from(
+        &self,
+        now: DateTime<Utc>,
+        known: &BTreeSet<Post>,
+        stretches: &[Stretch],
+    ) -> Result<DateTime<Utc>, StoreError> {
+        let mut from = stretches.last().map_or(now, |last| last.from.max(now));
+        for post in known {
+            let accounted = duty::newest_account(&self.reader(), post)?;
+            from = accounted.map_or(from, |accounted| accounted.max(from));
+        }
+        Ok(from)
+    }
+
+    fn configured_posts(&self) -> BTreeSet<Post> {
+        self.posts
+            .iter()
+            .map(|scheduled| scheduled.post.clone())
+            .collect()
     }
 
     /// Whether anything was ever collected of it.

@@ -48,14 +48,14 @@ impl Timetable {
         schedule: Schedule,
         jitter: TimeDelta,
         from: DateTime<Utc>,
-        accounted: Option<DateTime<Utc>>,
+        accounted: DateTime<Utc>,
     ) -> Self {
         Self {
             coming: schedule.after(from),
             schedule,
             jitter,
             looked: from,
-            accounted: accounted.map_or(from, |accounted| accounted.max(from)),
+            accounted,
         }
     }
 
@@ -153,7 +153,7 @@ mod tests {
 
     fn hourly(jitter: TimeDelta) -> Timetable {
         let schedule = Schedule::parse("0 * * * *", chrono_tz::UTC).unwrap();
-        Timetable::new(schedule, jitter, time("09:30:00"), None)
+        Timetable::new(schedule, jitter, time("09:30:00"), time("09:30:00"))
     }
 
     fn ticks(first: &str, last: &str, count: u64) -> Ticks {

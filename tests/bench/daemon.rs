@@ -45,7 +45,7 @@ fn main() {
         daemon.stop().await;
         let took = begun.elapsed();
         let size = world.reader().size().unwrap();
-        assert!(verify_store(&world.paths(), None, &|_, _| {}).unwrap().intact);
+        assert!(verify_store(world.paths(), None, &|_, _| {}).unwrap().intact);
         println!(
             "{days} days, {} ticks, {size} leaves in {took:.1?}: {:.0} times as fast as time",
             20 * 24 * days,

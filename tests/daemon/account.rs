@@ -36,12 +36,33 @@ pub(crate) fn audit(reader: &Reader, until: Time) -> BTreeMap<String, u64> {
                         *counts.entry(outcome).or_insert(0) += 1;
                     }
                 }
-                Err(why) => panic!("{name} at {tick}: {why}"),
+                Err(why) => panic!("{name} at {tick}: {why}\n{}", around(reader, name, tick)),
             }
         }
         source.check_ranges(name, until);
     }
     counts
+}
+
+/// What the log holds around a tick, to find out.
+fn around(reader: &Reader, name: &str, tick: Time) -> String {
+    let mut lines = String::new();
+    for seq in 0..reader.size().unwrap() {
+        let bytes = reader.leaf_bytes(seq).unwrap().unwrap();
+        let leaf: Value = serde_json::from_slice(&bytes).unwrap();
+        let near = (time(&leaf["time"]) - tick).abs() < chrono::TimeDelta::hours(8);
+        let kind = leaf["kind"].as_str().unwrap();
+        if near && (leaf["source"] == name && kind != "evaluation" || ["plan", "heartbeat"].contains(&kind)) {
+            let text = String::from_utf8(bytes).unwrap();
+            let from = text.find("\"time\"").unwrap();
+            let to = text[from..]
+                .char_indices()
+                .nth(420)
+                .map_or(text.len(), |(at, _)| from + at);
+            lines.push_str(&format!("{seq} {}\n", &text[from..to]));
+        }
+    }
+    lines
 }
 
 fn time(value: &Value) -> Time {

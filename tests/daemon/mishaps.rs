@@ -161,7 +161,7 @@ async fn a_collector_that_keeps_its_thread_holds_up_nobody() {
         .enable_all()
         .build()
         .unwrap();
-    let daemon = world.start_on(collectors.handle().clone()).await;
+    let daemon = world.try_start(collectors.handle().clone()).await.unwrap();
     pass(TimeDelta::seconds(5)).await;
     daemon.order(Order::Stop).await;
     pass(TimeDelta::seconds(12)).await;

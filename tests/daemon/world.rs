@@ -34,10 +34,10 @@ pub(crate) struct SetClock {
 }
 
 impl SetClock {
-    pub(crate) fn at(text: &str) -> Arc<Self> {
+    pub(crate) fn at(wall: DateTime<Utc>) -> Arc<Self> {
         Arc::new(Self {
             began: Instant::now(),
-            wall: text.parse().unwrap(),
+            wall,
             set: Mutex::default(),
         })
     }
@@ -241,7 +241,8 @@ impl Written {
 
 /// A store, and the daemons that run on it one after another.
 pub(crate) struct World {
-    folder: tempfile::TempDir,
+    paths: Paths,
+    _folder: Option<tempfile::TempDir>,
     pub(crate) clock: Arc<SetClock>,
     /// What the next reload reads; none for what is not valid.
     pub(crate) written: Arc<Mutex<Option<Written>>>,
@@ -255,24 +256,38 @@ pub(crate) struct Running {
 }
 
 impl World {
+    /// A new store, at half past midnight of 1 January 2026.
     pub(crate) fn new(written: Written) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let wall = "2026-01-01T00:30:00Z".parse().unwrap();
         Self {
-            folder: tempfile::tempdir().unwrap(),
-            clock: SetClock::at("2026-01-01T00:30:00Z"),
+            paths: Paths::new(folder.path()),
+            _folder: Some(folder),
+            clock: SetClock::at(wall),
+            written: Arc::new(Mutex::new(Some(written))),
+        }
+    }
+
+    /// A store that may be there already.
+    pub(crate) fn at(paths: Paths, wall: DateTime<Utc>, written: Written) -> Self {
+        Self {
+            paths,
+            _folder: None,
+            clock: SetClock::at(wall),
             written: Arc::new(Mutex::new(Some(written))),
         }
     }
 
     pub(crate) fn path(&self) -> &Path {
-        self.folder.path()
+        self.paths.directory()
     }
 
-    pub(crate) fn paths(&self) -> Paths {
-        Paths::new(self.folder.path())
+    pub(crate) fn paths(&self) -> &Paths {
+        &self.paths
     }
 
     pub(crate) fn reader(&self) -> Reader {
-        Reader::open(&self.paths()).unwrap()
+        Reader::open(&self.paths).unwrap()
     }
 
     pub(crate) fn write(&self, change: impl FnOnce(&mut Written)) {
@@ -280,12 +295,12 @@ impl World {
     }
 
     pub(crate) async fn start(&self) -> Running {
-        self.start_on(Handle::current()).await
+        self.try_start(Handle::current()).await.unwrap()
     }
 
-    pub(crate) async fn start_on(&self, collectors: Handle) -> Running {
+    pub(crate) async fn try_start(&self, collectors: Handle) -> Result<Running, DaemonError> {
         let clock = self.clock.clone();
-        let log = Appender::open(&self.paths(), "acme", clock.clone()).unwrap();
+        let log = Appender::open(&self.paths, "acme", clock.clone())?;
         let written = Arc::clone(&self.written);
         let load = move || match written.lock().unwrap().as_ref() {
             Some(written) => Ok(written.configured()),
@@ -293,7 +308,7 @@ impl World {
         };
         let means = Means {
             log,
-            paths: self.paths(),
+            paths: self.paths.clone(),
             clock,
             collectors,
             clock_state: Arc::new(|| {
@@ -306,13 +321,13 @@ impl World {
             load: Box::new(load),
         };
         let configured = self.written.lock().unwrap().as_ref().unwrap().configured();
-        let daemon = Daemon::begin(means, configured).await.unwrap();
+        let daemon = Daemon::begin(means, configured).await?;
         let (orders, receiver) = mpsc::channel(8);
-        Running {
+        Ok(Running {
             watch: daemon.watch(),
             task: tokio::spawn(daemon.run(receiver)),
             orders,
-        }
+        })
     }
 }
 

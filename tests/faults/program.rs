@@ -31,6 +31,7 @@ fn the_program_under_test_does_nothing_by_itself() {
         "endless" => program.endless(),
         "limited" => program.limited(),
         "verify" => program.verify(),
+        "daemon" => super::daemon::run(&program.paths),
         other => panic!("there is no workload {other}"),
     }
     say(&"done");
