@@ -7,6 +7,7 @@
 
 use chrono::{DateTime, Utc};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 
 use crate::log::leaf::{Body, By, Leaf, MissedReason, Role, Ticks};
 use crate::log::store::{Filter, Reader, StoreError};
@@ -193,36 +194,30 @@ pub fn newest_account(reader: &Reader, post: &Post) -> Result<Option<DateTime<Ut
 /// everything up to the run before it is settled.
 fn accounts(reader: &Reader, post: &Post) -> Result<(DateTime<Utc>, Vec<Account>), StoreError> {
     let mut accounted: Vec<Account> = Vec::new();
-    let mut newest_run: Option<DateTime<Utc>> = None;
-    let (mut limit, mut seen) = (64_u64, 0);
-    loop {
-        let filter = Filter {
-            kinds: ["snapshot", "failure", "missed"].map(str::to_owned).to_vec(),
-            collector: Some(post.collector.clone()),
-            source: Some(post.source.clone()),
-            limit: Some(limit),
-            ..Filter::default()
+    let (mut newest_run, mut settled): (Option<DateTime<Utc>>, _) = (None, DateTime::<Utc>::MIN_UTC);
+    let filter = Filter {
+        kinds: ["snapshot", "failure", "missed"].map(str::to_owned).to_vec(),
+        collector: Some(post.collector.clone()),
+        source: Some(post.source.clone()),
+        ..Filter::default()
+    };
+    reader.walk_back(&filter, |entry| {
+        let leaf = reader.leaf(entry.seq)?;
+        let Some((ticks, target, is_run)) = leaf.as_ref().and_then(account) else {
+            return Ok(ControlFlow::Continue(()));
         };
-        let entries = reader.entries(&filter)?;
-        for entry in entries.iter().rev().skip(seen) {
-            let Some(leaf) = reader.leaf(entry.seq)? else {
-                continue;
-            };
-            let Some((ticks, target, is_run)) = account(&leaf) else {
-                continue;
-            };
-            match newest_run {
-                Some(newest) if is_run && ticks.last < newest => return Ok((ticks.last, accounted)),
-                None if is_run => newest_run = Some(ticks.first),
-                _ => {}
+        match newest_run {
+            Some(newest) if is_run && ticks.last < newest => {
+                settled = ticks.last;
+                return Ok(ControlFlow::Break(()));
             }
-            note(&mut accounted, leaf.seq, ticks, target);
+            None if is_run => newest_run = Some(ticks.first),
+            _ => {}
         }
-        if (entries.len() as u64) < limit {
-            return Ok((DateTime::<Utc>::MIN_UTC, accounted));
-        }
-        (seen, limit) = (entries.len(), limit * 4);
-    }
+        note(&mut accounted, entry.seq, ticks, target);
+        Ok::<_, StoreError>(ControlFlow::Continue(()))
+    })?;
+    Ok((settled, accounted))
 }
 
 /// What a leaf accounts for: ticks, a target or all, and whether it comes from a run or follows one. A tick that was
@@ -264,9 +259,13 @@ fn scope_before(reader: &Reader, post: &Post, seq: u64) -> Result<Vec<String>, S
         source: Some(post.source.clone()),
         ..Filter::default()
     };
-    let scopes = reader.entries(&filter)?;
-    match scopes.iter().rev().find(|scope| scope.seq < seq) {
-        Some(scope) => reader.targets(scope.seq),
-        None => Ok(Vec::new()),
-    }
+    let mut scope = None;
+    reader.walk_back(&filter, |entry| {
+        if entry.seq >= seq {
+            return Ok(ControlFlow::Continue(()));
+        }
+        scope = Some(entry.seq);
+        Ok::<_, StoreError>(ControlFlow::Break(()))
+    })?;
+    scope.map_or(Ok(Vec::new()), |scope| reader.targets(scope))
 }

@@ -8,8 +8,12 @@ use tempfile::tempdir;
 
 mod fake;
 
+#[path = "daemon/account.rs"]
+mod account;
 #[path = "cli/collecting.rs"]
 mod collecting;
+#[path = "cli/daemon.rs"]
+mod daemon;
 #[path = "cli/killed.rs"]
 mod killed;
 #[path = "cli/operating.rs"]

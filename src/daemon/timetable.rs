@@ -177,6 +177,28 @@ mod tests {
         assert_eq!(table.turn(time("10:03:01"), false), Due::default());
     }
 
+    /// Looked at as the daemon does: at each tick, and every minute between.
+    #[test]
+    fn a_year_of_hourly_ticks_of_twenty_collectors_runs_each_once() {
+        let begin: DateTime<Utc> = "2026-01-01T00:00:00Z".parse().unwrap();
+        let schedule = Schedule::parse("0 * * * *", chrono_tz::UTC).unwrap();
+        for number in 0..20 {
+            let jitter = TimeDelta::seconds(number * 11);
+            let mut table = Timetable::new(schedule.clone(), jitter, begin, begin);
+            let (mut now, mut expected) = (begin, begin);
+            while now < begin + TimeDelta::days(365) {
+                let due = table.turn(now, false);
+                assert_eq!(due.missed, None);
+                if let Some(run) = due.run {
+                    expected += TimeDelta::hours(1);
+                    assert_eq!(run, Purpose::Tick(expected));
+                }
+                now = table.next().unwrap().min(now + TimeDelta::minutes(1));
+            }
+            assert_eq!(expected, begin + TimeDelta::hours(365 * 24 - 1));
+        }
+    }
+
     #[test]
     fn ticks_that_come_while_a_run_is_under_way_are_missed() {
         let mut table = hourly(TimeDelta::zero());

@@ -1,6 +1,7 @@
 //! What a collector can go on from: the last complete snapshot of a target, out of the log, and answers kept in
 //! `cache.db`.
 
+use std::ops::ControlFlow;
 use std::sync::{Mutex, PoisonError};
 
 use evidenced_collector_api::{CollectError, Earlier, EarlierSnapshot, FailureClass, Target};
@@ -49,36 +50,31 @@ impl EarlierRuns {
             None => Reader::open(&self.paths)?,
         };
         let reader = held.insert(reader);
-        let (mut limit, mut seen) = (4_u64, 0);
-        loop {
-            let filter = Filter {
-                kinds: vec!["snapshot".to_owned()],
-                collector: Some(self.collector.to_owned()),
-                source: Some(self.source.clone()),
-                target: Some(target.to_string()),
-                limit: Some(limit),
-                ..Filter::default()
+        let filter = Filter {
+            kinds: vec!["snapshot".to_owned()],
+            collector: Some(self.collector.to_owned()),
+            source: Some(self.source.clone()),
+            target: Some(target.to_string()),
+            ..Filter::default()
+        };
+        let mut found = None;
+        reader.walk_back(&filter, |entry| {
+            let leaf = reader
+                .leaf(entry.seq)?
+                .ok_or(RoundError::Evidence(entry.seq, None))?;
+            let Some(Body::Snapshot(snapshot)) = &leaf.body else {
+                return Err(RoundError::Evidence(entry.seq, None));
             };
-            let entries = reader.entries(&filter)?;
-            for entry in entries.iter().rev().skip(seen) {
-                let leaf = reader
-                    .leaf(entry.seq)?
-                    .ok_or(RoundError::Evidence(entry.seq, None))?;
-                let Some(Body::Snapshot(snapshot)) = &leaf.body else {
-                    return Err(RoundError::Evidence(entry.seq, None));
-                };
-                if snapshot.complete {
-                    return Ok(Some(EarlierSnapshot {
-                        covers: snapshot.covers,
-                        resources: resources(reader, entry.seq, &leaf)?,
-                    }));
-                }
+            if !snapshot.complete {
+                return Ok(ControlFlow::Continue(()));
             }
-            if (entries.len() as u64) < limit {
-                return Ok(None);
-            }
-            (seen, limit) = (entries.len(), limit * 4);
-        }
+            found = Some(EarlierSnapshot {
+                covers: snapshot.covers,
+                resources: resources(reader, entry.seq, &leaf)?,
+            });
+            Ok(ControlFlow::Break(()))
+        })?;
+        Ok(found)
     }
 
     fn key(&self, key: &str) -> String {

@@ -3,11 +3,12 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 
 use evidenced_collector_api::{Resource, Snapshot};
 
 use super::undamaged;
-use crate::log::leaf::{Role, format_time};
+use crate::log::leaf::{self, BlobRef, Role, format_time};
 use crate::log::store::{Filter, Reader, StoreError};
 
 /// Resources of more bytes than this go into a part of their own: a payload has a limit, and one change should not store
@@ -68,34 +69,41 @@ impl Evidence {
         (collector, source, target): (&str, &str, Option<&str>),
         now: DateTime<Utc>,
     ) -> Result<bool, StoreError> {
+        let today = format!("{}T00:00:00.000Z", &format_time(now)[..10]);
         let filter = Filter {
-            from: Some(format!("{}T00:00:00.000Z", &format_time(now)[..10])),
             kinds: vec!["snapshot".to_owned()],
             collector: Some(collector.to_owned()),
             source: Some(source.to_owned()),
             target: target.map(str::to_owned),
             ..Filter::default()
         };
-        let today = reader.entries(&filter)?;
-        let Some(last) = today.last() else { return Ok(true) };
-        let Some(leaf) = undamaged(reader.leaf(last.seq))? else {
-            return Ok(true);
-        };
+        let (mut wanted, mut is_last) = (true, true);
+        reader.walk_back(&filter, |entry| {
+            if entry.time < today {
+                return Ok(ControlFlow::Break(()));
+            }
+            let blobs = undamaged(reader.leaf_bytes(entry.seq))?.and_then(|bytes| leaf::blobs(&bytes));
+            let blobs = blobs.unwrap_or_default();
+            if std::mem::take(&mut is_last) && !self.is_in(reader, &blobs)? {
+                return Ok(ControlFlow::Break(()));
+            }
+            wanted = !blobs.iter().any(|blob| blob.role == Role::Raw);
+            Ok::<_, StoreError>(if wanted {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            })
+        })?;
+        Ok(wanted)
+    }
+
+    /// Whether a snapshot with these blobs holds the same, but for what changes by itself.
+    fn is_in(&self, reader: &Reader, blobs: &[BlobRef]) -> Result<bool, StoreError> {
         let mut before = Vec::new();
-        for blob in leaf.blobs.iter().filter(|blob| blob.role == Role::Evidence) {
+        for blob in blobs.iter().filter(|blob| blob.role == Role::Evidence) {
             before.push(undamaged(reader.payload(&blob.sha256))?.unwrap_or_default());
         }
-        if settled(&before) != settled(&self.parts) {
-            return Ok(true);
-        }
-        for entry in &today {
-            if let Some(leaf) = undamaged(reader.leaf(entry.seq))?
-                && leaf.blobs.iter().any(|blob| blob.role == Role::Raw)
-            {
-                return Ok(false);
-            }
-        }
-        Ok(true)
+        Ok(settled(&before) == settled(&self.parts))
     }
 }
 

@@ -2,10 +2,9 @@
 //! and target in scope is accounted for exactly once.
 
 use chrono::{DateTime, Utc};
-use croner::Cron;
+use croner::parser::{CronParser, Seconds};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
-use std::str::FromStr as _;
 
 use evidenced::log::store::Reader;
 
@@ -97,8 +96,11 @@ fn read(reader: &Reader) -> BTreeMap<String, Source> {
                     .unwrap()
                     .iter()
                     .map(|source| {
-                        let zone = text(&source["time_zones"]["fake.things"]).unwrap_or("UTC".to_owned());
-                        let schedule = text(&source["schedules"]["fake.things"]).unwrap();
+                        // Each source has one collector here.
+                        let (collector, schedule) =
+                            source["schedules"].as_object().unwrap().iter().next().unwrap();
+                        let zone = text(&source["time_zones"][collector]).unwrap_or("UTC".to_owned());
+                        let schedule = text(schedule).unwrap();
                         (text(&source["name"]).unwrap(), (schedule, zone))
                     })
                     .collect();
@@ -166,7 +168,11 @@ impl Source {
             let Some((schedule, zone)) = schedule else {
                 continue;
             };
-            let cron = Cron::from_str(schedule).unwrap();
+            let cron = CronParser::builder()
+                .seconds(Seconds::Optional)
+                .build()
+                .parse(schedule)
+                .unwrap();
             let zone: chrono_tz::Tz = zone.parse().unwrap();
             let after = cron.iter_after(from.with_timezone(&zone));
             ticks.extend(after.map(|tick| tick.to_utc()).take_while(|tick| *tick <= end));

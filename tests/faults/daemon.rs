@@ -50,7 +50,7 @@ fn written() -> Written {
         match source {
             "hourly" if down.contains(&now) => Act::Down,
             // It takes so long now and then that the next tick comes.
-            "hourly" if hour % 97 == 0 => Act::Answer(Duration::from_secs(70 * 60)),
+            "hourly" if hour % 23 == 0 => Act::Answer(Duration::from_secs(70 * 60)),
             "hourly" if hour % 89 == 0 => Act::Panic,
             "six" if target == "b" && hour % 11 == 0 => Act::Refused,
             _ => Act::Answer(Duration::from_secs(20)),
@@ -128,7 +128,7 @@ fn half_a_year_of_mishaps_leaves_exactly_one_account_of_every_tick() {
         let fault = match random.below(4) {
             0 => (
                 "SHIM_FULL",
-                format!("{}:{}", random.below(9_000) + 1, random.below(9_000) + 1),
+                format!("{}:{}", random.below(9_000) + 1, random.below(3_000) + 1_500),
             ),
             1 => ("SHIM_FAULTS", format!("{}:cut", random.below(12_000) + 1)),
             _ => ("SHIM_FAULTS", format!("{}:kill", random.below(12_000) + 1)),

@@ -3,6 +3,7 @@
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use super::super::checkpoint::Origin;
@@ -185,13 +186,33 @@ impl Reader {
 
     /// Entries that match, oldest first.
     pub fn entries(&self, filter: &Filter) -> Result<Vec<Entry>, StoreError> {
+        let mut entries = Vec::new();
+        self.walk_back(filter, |entry| {
+            entries.push(entry);
+            Ok::<_, StoreError>(ControlFlow::Continue(()))
+        })?;
+        entries.reverse();
+        Ok(entries)
+    }
+
+    /// Goes through entries that match, newest first, until one is enough.
+    pub fn walk_back<E: From<StoreError>>(
+        &self,
+        filter: &Filter,
+        mut visit: impl FnMut(Entry) -> Result<ControlFlow<()>, E>,
+    ) -> Result<(), E> {
         let mut clauses = vec!["1".to_owned()];
         let mut values: Vec<String> = Vec::new();
+        // Without a target, the index would be read whole and sorted before the newest is known.
+        let (collector, source) = match (&filter.target, filter.limit) {
+            (None, None) => ("+collector =", "+source ="),
+            _ => ("collector =", "source ="),
+        };
         let columns = [
             ("time >=", &filter.from),
             ("time <", &filter.to),
-            ("collector =", &filter.collector),
-            ("source =", &filter.source),
+            (collector, &filter.collector),
+            (source, &filter.source),
             ("target =", &filter.target),
         ];
         for (clause, value) in columns {
@@ -211,13 +232,16 @@ impl Reader {
             "SELECT seq, time, kind, collector, source, target FROM entry WHERE {} ORDER BY seq DESC LIMIT {limit}",
             clauses.join(" AND ")
         );
-        let mut statement = self.connection.prepare(&sql).map_err(reading)?;
-        let rows = statement
-            .query_map(rusqlite::params_from_iter(values), to_entry)
+        let mut statement = self.connection.prepare_cached(&sql).map_err(reading)?;
+        let mut rows = statement
+            .query(rusqlite::params_from_iter(values))
             .map_err(reading)?;
-        let mut entries = rows.collect::<Result<Vec<_>, _>>().map_err(reading)?;
-        entries.reverse();
-        Ok(entries)
+        while let Some(row) = rows.next().map_err(reading)? {
+            if visit(to_entry(row).map_err(reading)?)?.is_break() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// The newest leaf of a kind: of a scope, or of a kind that has none, such as `plan`.
