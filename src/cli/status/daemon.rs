@@ -170,6 +170,8 @@ pub(super) fn ready(common: &Common, out: &mut dyn Write) -> Result<Exit> {
 }
 
 async fn ask(address: std::net::SocketAddr) -> Result<(bool, String)> {
+    // Without one it makes no client, even for what is not encrypted.
+    rustls::crypto::ring::default_provider().install_default().ok();
     let client = reqwest::Client::builder()
         .timeout(Duration::from_secs(5))
         .no_proxy()
