@@ -14,6 +14,8 @@ mod debian;
 mod github;
 #[path = "deploy/kubernetes.rs"]
 mod kubernetes;
+#[path = "deploy/owner.rs"]
+mod owner;
 #[path = "deploy/prometheus.rs"]
 mod prometheus;
 #[path = "../collectors/aws/tests/moto/python.rs"]

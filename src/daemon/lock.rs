@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 
+use crate::log::start;
 use crate::log::store::{Paths, StoreError};
 
 /// Another daemon has the store, or the lock can't be taken.
@@ -38,6 +39,7 @@ pub fn take(paths: &Paths) -> Result<DaemonLock, LockError> {
         .mode(0o600)
         .open(&path)
         .map_err(io)?;
+    start::hand_over(&path).map_err(io)?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Err(LockError::Running { pid: pid(&mut file) }),

@@ -174,11 +174,13 @@ fn read_note(paths: &Paths) -> Result<Option<Recovery>, StoreError> {
 /// Moves what is there of the old log; called again after a crash, it moves what is left.
 fn put_away(paths: &Paths, old: &Path) -> Result<(), StoreError> {
     std::fs::create_dir_all(old).map_err(StoreError::io(old))?;
-    for folder in [Some(old), old.parent(), Some(&paths.logs())]
+    // The outermost first: each takes its owner from the one that it lies in.
+    for folder in [Some(paths.logs().as_path()), old.parent(), Some(old)]
         .into_iter()
         .flatten()
     {
         std::fs::set_permissions(folder, Permissions::from_mode(0o700)).map_err(StoreError::io(folder))?;
+        start::hand_over(folder).map_err(StoreError::io(folder))?;
     }
     for file in paths.files() {
         let target = old.join(file.file_name().unwrap_or_default());

@@ -20,6 +20,7 @@ use super::tree::{self, Frontier, Hash};
 
 mod create;
 
+pub use create::hand_over;
 pub(in crate::log) use create::{create, created, make_directory, needs_creating, sync_directory, write_new};
 
 /// How long an appender waits for another process's batch, in seconds.
@@ -54,6 +55,7 @@ pub(super) fn lock(paths: &Paths) -> Result<File, StoreError> {
         .mode(0o600)
         .open(&path)
         .map_err(StoreError::io(&path))?;
+    hand_over(&path).map_err(StoreError::io(&path))?;
     for _ in 0..LOCK_SECONDS * 200 {
         match file.try_lock() {
             Ok(()) => return Ok(file),

@@ -5,6 +5,8 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use crate::log::start;
+
 /// Answers that nobody asked for in so many days are forgotten.
 const FORGOTTEN_DAYS: i64 = 30;
 
@@ -70,6 +72,10 @@ impl Kept {
 fn open(path: &Path, today: i64) -> Option<Connection> {
     let open = || -> rusqlite::Result<Connection> {
         let connection = Connection::open(path)?;
+        // SQLite gives what lies beside a database to the database's owner.
+        if let Err(error) = start::hand_over(path) {
+            tracing::debug!("the cache can't be given to the store's owner: {error}");
+        }
         connection.busy_timeout(std::time::Duration::from_secs(5))?;
         connection.execute_batch(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF;
@@ -125,6 +131,24 @@ mod tests {
         let kept = Kept::new(path, 1);
         kept.put("a", b"answer");
         assert_eq!(kept.get("a").as_deref(), Some(&b"answer"[..]));
+    }
+
+    #[test]
+    fn what_root_keeps_belongs_to_the_owner_of_the_store() {
+        use std::os::unix::fs::{MetadataExt as _, chown};
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        chown(folder.path(), Some(65_532), Some(65_531)).unwrap();
+        let kept = Kept::new(folder.path().join("cache.db"), 1);
+        kept.put("a", b"answer");
+        let files: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
+        assert_eq!(files.len(), 3);
+        for file in files {
+            let file = file.unwrap().metadata().unwrap();
+            assert_eq!((file.uid(), file.gid()), (65_532, 65_531));
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Making a store, so that a crash at any point leaves either no store or a whole one.
 
 use rusqlite::Connection;
+use rustix::fs::{Gid, OFlags, Uid};
 use secrecy::ExposeSecret as _;
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
@@ -157,6 +158,7 @@ pub(in crate::log) fn write_new(path: &Path, bytes: &[u8]) -> Result<(), StoreEr
             .truncate(true)
             .mode(0o600)
             .open(path)?;
+        hand_over(path)?;
         file.write_all(bytes)?;
         file.sync_all()?;
         if std::fs::read(path)? == bytes {
@@ -170,6 +172,30 @@ pub(in crate::log) fn write_new(path: &Path, bytes: &[u8]) -> Result<(), StoreEr
     written().map_err(StoreError::io(path))
 }
 
+/// Gives what root made in a folder to the folder's owner, who could not go on with it otherwise: root may append to the
+/// store of a daemon that runs without rights.
+pub fn hand_over(made: &Path) -> std::io::Result<()> {
+    let Some(folder) = made.parent().filter(|_| rustix::process::geteuid().is_root()) else {
+        return Ok(());
+    };
+    let owner = folder.metadata()?;
+    // Whose folder it is may have put a link there, to be given what it leads to.
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed())
+        .open(made)?;
+    let own = file.metadata()?;
+    if own.uid() != 0 || (own.uid(), own.gid()) == (owner.uid(), owner.gid()) {
+        return Ok(());
+    }
+    if own.is_file() && own.nlink() > 1 {
+        let what = "it has another name, which may lead to what is not the store's";
+        return Err(std::io::Error::other(what));
+    }
+    let (user, group) = (Uid::from_raw(owner.uid()), Gid::from_raw(owner.gid()));
+    Ok(rustix::fs::fchown(&file, Some(user), Some(group))?)
+}
+
 /// A file's name is durable only once its folder is flushed.
 pub(in crate::log) fn sync_directory(directory: &Path) -> Result<(), StoreError> {
     File::open(directory)
@@ -179,4 +205,35 @@ pub(in crate::log) fn sync_directory(directory: &Path) -> Result<(), StoreError>
 
 fn creating(error: rusqlite::Error) -> StoreError {
     StoreError::Sqlite("can't be made", error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{chown, symlink};
+
+    #[test]
+    fn root_gives_away_what_it_made_and_nothing_that_a_link_leads_to() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let (roots, store) = (folder.path().join("root's"), folder.path().join("store"));
+        std::fs::create_dir(&store).unwrap();
+        chown(&store, Some(65_532), Some(65_531)).unwrap();
+        let owner = |path: &Path| {
+            let found = path.metadata().unwrap();
+            (found.uid(), found.gid())
+        };
+        for path in [&roots, &store.join("guard")] {
+            write_new(path, b"text").unwrap();
+        }
+        assert_eq!(owner(&roots), (0, 0));
+        assert_eq!(owner(&store.join("guard")), (65_532, 65_531));
+        symlink(&roots, store.join("soft")).unwrap();
+        hand_over(&store.join("soft")).unwrap_err();
+        std::fs::hard_link(&roots, store.join("hard")).unwrap();
+        hand_over(&store.join("hard")).unwrap_err();
+        assert_eq!(owner(&roots), (0, 0));
+    }
 }
