@@ -35,7 +35,7 @@ mod watch;
 pub use watch::Watch;
 
 use timetable::Timetable;
-use watch::Outcome;
+use watch::{Outcome, Shown};
 
 /// How long runs that were told to end may take to record what they owe.
 const END: Duration = Duration::from_secs(10);
@@ -211,6 +211,7 @@ impl Daemon {
             }
         }
         daemon.schedule(&[])?;
+        daemon.watch.set_configured(true);
         Ok(daemon)
     }
 
@@ -257,6 +258,7 @@ impl Daemon {
         self.room.clear();
         let mut before = std::mem::take(&mut self.posts);
         let origin = self.reader().origin().to_string();
+        let stretches = duty::stretches(&self.reader())?;
         let mut shown = Vec::new();
         for job in std::mem::take(&mut self.configured.jobs) {
             let post = Post::new(job.collector.id(), &job.source);
@@ -276,17 +278,18 @@ impl Daemon {
             };
             let next = timetable.schedule().after(self.effective);
             let behind = next.and_then(|next| timetable.schedule().after(next));
-            let interval = next
-                .zip(behind)
-                .map(|(next, behind)| (behind - next).as_seconds_f64());
-            shown.push((post.clone(), interval));
+            shown.push(Shown {
+                interval: next.zip(behind).map(|(next, behind)| behind - next),
+                success: watch::last_success(&self.reader(), &post)?,
+                post: post.clone(),
+            });
             self.posts.push(Scheduled {
                 post,
                 job: Arc::new(job),
                 timetable,
             });
         }
-        self.watch.set_posts(&shown);
+        self.watch.set_posts(shown, stretches);
         Ok(())
     }
 
@@ -335,9 +338,7 @@ impl Daemon {
                 Ok(collected) => {
                     tracing::info!(collector, source, target, seq = taken.seq, "collected");
                     self.watch.asked(post, collected.calls, &collected.limits);
-                    let until = collected.until.timestamp_millis();
-                    #[expect(clippy::cast_precision_loss, reason = "milliseconds fit for 285,000 years")]
-                    self.watch.succeeded(post, until as f64 / 1000.0);
+                    self.watch.succeeded(post, collected.until);
                 }
                 Err(error) => {
                     tracing::warn!(

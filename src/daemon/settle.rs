@@ -4,7 +4,7 @@
 use chrono::{DateTime, Utc};
 use std::collections::BTreeSet;
 
-use super::{Configured, Daemon, DaemonError, LoadError, Scheduled, notify};
+use super::{Configured, Daemon, DaemonError, LoadError, Scheduled, notify, watch};
 use crate::daemon::watch::Outcome;
 use crate::duty::{self, Owed, Post, Stretch};
 use crate::log::append::Draft;
@@ -108,6 +108,7 @@ impl Daemon {
             Ok(new) => self.take_over(new).await,
             Err(error) => Err(error),
         };
+        self.watch.set_configured(taken.is_ok());
         match taken {
             Ok(()) => {
                 tracing::info!("the configuration was read anew");
@@ -196,14 +197,7 @@ impl Daemon {
 
     /// Whether anything was ever collected of it.
     pub(super) fn was_ever_observed(&self, post: &Post) -> Result<bool, StoreError> {
-        let filter = Filter {
-            kinds: vec!["snapshot".to_owned()],
-            collector: Some(post.collector.clone()),
-            source: Some(post.source.clone()),
-            limit: Some(1),
-            ..Filter::default()
-        };
-        Ok(!self.reader().entries(&filter)?.is_empty())
+        Ok(watch::last_success(&self.reader(), post)?.is_some())
     }
 
     /// When a daemon last wrote something.

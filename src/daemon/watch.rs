@@ -1,5 +1,6 @@
 //! What others may see of a running daemon: whether it is healthy and ready, and its metrics. No evidence.
 
+use chrono::{DateTime, TimeDelta, Utc};
 use prometheus::{
     Encoder as _, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry, TextEncoder,
@@ -10,9 +11,9 @@ use std::time::Duration;
 use evidenced_collector_api::RateLimit;
 
 use crate::clock::SharedClock;
-use crate::duty::Post;
-use crate::log::leaf::ClockState;
-use crate::log::store::{Paths, Reader, StoreError};
+use crate::duty::{self, Post, Stretch};
+use crate::log::leaf::{Body, ClockState};
+use crate::log::store::{Filter, Paths, Reader, StoreError};
 use crate::standing;
 
 /// A scheduler that has not turned for so long is not healthy.
@@ -26,10 +27,13 @@ pub struct Watch {
     registry: Registry,
     ready: IntGauge,
     writable: IntGauge,
-    synchronised: IntGauge,
+    /// Without a series where that is unknown.
+    synchronised: IntGaugeVec,
+    configured: IntGauge,
     ticks: IntCounterVec,
     success: GaugeVec,
     interval: GaugeVec,
+    owed: IntGaugeVec,
     duration: HistogramVec,
     calls: IntCounterVec,
     limits: IntGaugeVec,
@@ -47,6 +51,17 @@ struct State {
     turned: Duration,
     /// The size of the log at which controls were judged, and when.
     judged: Option<(u64, Duration)>,
+    posts: Vec<Shown>,
+    stretches: Vec<Stretch>,
+}
+
+/// What is shown of a post from the start.
+pub(super) struct Shown {
+    pub(super) post: Post,
+    /// How far apart its ticks are; none without ticks.
+    pub(super) interval: Option<TimeDelta>,
+    /// The end of what its newest snapshot covers.
+    pub(super) success: Option<DateTime<Utc>>,
 }
 
 /// How a tick ended for a target, or for all.
@@ -92,15 +107,6 @@ impl Watch {
             registry.register(Box::new(counters.clone()))?;
             Ok::<_, prometheus::Error>(counters)
         };
-        let duration = HistogramVec::new(
-            HistogramOpts::new(
-                "evidenced_run_duration_seconds",
-                "How long runs took, from their first attempt to the last judgement.",
-            )
-            .buckets(vec![0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0]),
-            &post,
-        )?;
-        registry.register(Box::new(duration.clone()))?;
         gauges("evidenced_build_info", "The version that runs.", &["version"])?
             .with_label_values(&[env!("CARGO_PKG_VERSION")])
             .set(1);
@@ -113,9 +119,14 @@ impl Watch {
                 "evidenced_log_writable",
                 "Whether the last write to the log succeeded: 1 or 0.",
             )?,
-            synchronised: gauge(
+            synchronised: gauges(
                 "evidenced_clock_synchronised",
-                "Whether something keeps the clock right, at the last heartbeat: 1, or 0 also where that is unknown.",
+                "Whether something keeps the clock right, at the last heartbeat: 1 or 0; absent where that is unknown.",
+                &[],
+            )?,
+            configured: gauge(
+                "evidenced_configuration_in_force",
+                "Whether the configuration that was read last is in force: 1, or 0 if it was refused.",
             )?,
             ticks: counters(
                 "evidenced_ticks_total",
@@ -124,13 +135,18 @@ impl Watch {
             )?,
             success: seconds(
                 "evidenced_last_success_timestamp_seconds",
-                "When the newest snapshot was taken.",
+                "When the newest snapshot was taken; from the log, where that was before the daemon began.",
             )?,
             interval: seconds(
                 "evidenced_schedule_interval_seconds",
                 "The time between the next tick and the one behind it.",
             )?,
-            duration,
+            owed: gauges(
+                "evidenced_ticks_since_success",
+                "Ticks that the plans scheduled since the newest snapshot, or ever if there is none: 100 at most.",
+                &post,
+            )?,
+            duration: durations(&registry)?,
             calls: counters(
                 "evidenced_source_calls_total",
                 "Calls to the source for snapshots taken, each page counted.",
@@ -157,6 +173,8 @@ impl Watch {
                 unready: Some("the daemon is starting".to_owned()),
                 turned: clock.monotonic(),
                 judged: None,
+                posts: Vec::new(),
+                stretches: Vec::new(),
             }),
             clock,
             paths,
@@ -183,7 +201,11 @@ impl Watch {
     }
 
     pub(super) fn set_clock(&self, clock: &ClockState) {
-        self.synchronised.set((clock.synchronised == Some(true)).into());
+        self.synchronised.reset();
+        if let Some(is_synchronised) = clock.synchronised {
+            let gauge = self.synchronised.with_label_values::<&str>(&[]);
+            gauge.set(is_synchronised.into());
+        }
     }
 
     pub(super) fn tick(&self, post: &Post, outcome: Outcome, count: u64) {
@@ -192,8 +214,12 @@ impl Watch {
             .inc_by(count);
     }
 
-    pub(super) fn succeeded(&self, post: &Post, seconds: f64) {
-        self.success.with_label_values(&labels(post)).set(seconds);
+    pub(super) fn succeeded(&self, post: &Post, until: DateTime<Utc>) {
+        self.success.with_label_values(&labels(post)).set(seconds(until));
+        let mut state = self.state();
+        if let Some(shown) = state.posts.iter_mut().find(|shown| shown.post == *post) {
+            shown.success = shown.success.max(Some(until));
+        }
     }
 
     pub(super) fn ran(&self, post: &Post, took: Duration) {
@@ -211,17 +237,34 @@ impl Watch {
         }
     }
 
-    /// The posts there are from here on, and how far apart their ticks are.
-    pub(super) fn set_posts(&self, posts: &[(Post, Option<f64>)]) {
+    /// The posts there are from here on, and the plans that say which ticks they owe.
+    pub(super) fn set_posts(&self, posts: Vec<Shown>, stretches: Vec<Stretch>) {
         self.interval.reset();
-        for (post, interval) in posts {
+        self.owed.reset();
+        for Shown {
+            post,
+            interval,
+            success,
+        } in &posts
+        {
             for outcome in [Outcome::Snapshot, Outcome::Failure, Outcome::Missed] {
                 self.tick(post, outcome, 0);
             }
             if let Some(interval) = interval {
-                self.interval.with_label_values(&labels(post)).set(*interval);
+                let gauge = self.interval.with_label_values(&labels(post));
+                gauge.set(interval.as_seconds_f64());
+            }
+            if let Some(until) = success {
+                self.succeeded(post, *until);
             }
         }
+        let mut state = self.state();
+        (state.posts, state.stretches) = (posts, stretches);
+    }
+
+    /// Whether the configuration that was read last is in force.
+    pub(super) fn set_configured(&self, is_taken: bool) {
+        self.configured.set(is_taken.into());
     }
 
     /// Whether the scheduler turns, or for how long it has not.
@@ -265,6 +308,7 @@ impl Watch {
         if let Some(newest) = reader.leaf(size.saturating_sub(1))? {
             self.checkpoint.set(newest.time.timestamp());
         }
+        self.count_owed();
         let judged = self.state().judged;
         if judged.is_some_and(|(at, when)| at == size && now.saturating_sub(when) < Duration::from_mins(1)) {
             return Ok(());
@@ -283,6 +327,51 @@ impl Watch {
         self.state().judged = Some((size, now));
         Ok(())
     }
+
+    fn count_owed(&self) {
+        let now = self.clock.now();
+        let state = self.state();
+        for Shown { post, success, .. } in &state.posts {
+            let since = success.unwrap_or(DateTime::<Utc>::MIN_UTC);
+            let owed = duty::ticks(&state.stretches, post, since, now)
+                .take(100)
+                .fold(0, |count, _| count + 1);
+            self.owed.with_label_values(&labels(post)).set(owed);
+        }
+    }
+}
+
+/// The end of what the newest snapshot of a post covers; none if nothing was ever collected of it.
+pub(super) fn last_success(reader: &Reader, post: &Post) -> Result<Option<DateTime<Utc>>, StoreError> {
+    let filter = Filter {
+        kinds: vec!["snapshot".to_owned()],
+        collector: Some(post.collector.clone()),
+        source: Some(post.source.clone()),
+        limit: Some(1),
+        ..Filter::default()
+    };
+    let Some(newest) = reader.entries(&filter)?.pop() else {
+        return Ok(None);
+    };
+    Ok(match reader.leaf(newest.seq)?.and_then(|leaf| leaf.body) {
+        Some(Body::Snapshot(snapshot)) => Some(snapshot.covers.until()),
+        _ => None,
+    })
+}
+
+fn durations(registry: &Registry) -> Result<HistogramVec, prometheus::Error> {
+    let help = "How long runs took, from their first attempt to the last judgement.";
+    let options = HistogramOpts::new("evidenced_run_duration_seconds", help)
+        .buckets(vec![0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0]);
+    let durations = HistogramVec::new(options, &["collector", "source"])?;
+    registry.register(Box::new(durations.clone()))?;
+    Ok(durations)
+}
+
+fn seconds(time: DateTime<Utc>) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "milliseconds fit for 285,000 years")]
+    let milliseconds = time.timestamp_millis() as f64;
+    milliseconds / 1000.0
 }
 
 fn labels(post: &Post) -> [&str; 2] {
