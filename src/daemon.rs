@@ -117,6 +117,8 @@ pub struct Daemon {
     posts: Vec<Scheduled>,
     room: HashMap<String, Room>,
     tasks: JoinSet<Ended>,
+    /// How many runs were begun.
+    runs: u64,
     /// The runs among the tasks.
     running: HashMap<Id, Post>,
     /// Why the log could not be written or not be trusted to be complete, until that is settled.
@@ -153,6 +155,8 @@ enum Ended {
         tick: Option<DateTime<Utc>>,
         took: Duration,
         taken: Result<Vec<Taken>, RoundError>,
+        /// Names the run in what is noted of it.
+        span: tracing::Span,
     },
     Clock(ClockState),
 }
@@ -176,6 +180,7 @@ impl Daemon {
             posts: Vec::new(),
             room: HashMap::new(),
             tasks: JoinSet::new(),
+            runs: 0,
             running: HashMap::new(),
             trouble: None,
             catch_up: BTreeSet::new(),
@@ -303,13 +308,14 @@ impl Daemon {
                     tick,
                     took,
                     taken,
+                    span,
                 },
             )) => {
                 self.running.remove(&id);
                 self.watch.ran(&post, took);
                 match taken {
-                    Ok(taken) => self.note(&post, tick, &taken),
-                    Err(error) => return self.troubled(&error),
+                    Ok(taken) => span.in_scope(|| self.note(&post, tick, &taken)),
+                    Err(error) => return span.in_scope(|| self.troubled(&error)),
                 }
             }
             Ok((_, Ended::Clock(state))) => {
@@ -336,17 +342,23 @@ impl Daemon {
             let (collector, source) = (&post.collector, &post.source);
             match &taken.outcome {
                 Ok(collected) => {
-                    tracing::info!(collector, source, target, seq = taken.seq, "collected");
+                    let (complete, resources) = (collected.complete, collected.resources);
+                    let how = if complete { "" } else { ", not completely" };
+                    tracing::info!(
+                        target,
+                        seq = taken.seq,
+                        resources,
+                        complete,
+                        "{collector} of {source}: {target} collected{how}"
+                    );
                     self.watch.asked(post, collected.calls, &collected.limits);
                     self.watch.succeeded(post, collected.until);
                 }
                 Err(error) => {
                     tracing::warn!(
-                        collector,
-                        source,
                         target,
                         seq = taken.seq,
-                        "failed to collect: {error}"
+                        "{collector} of {source}: {target} failed: {error}"
                     );
                 }
             }
@@ -365,7 +377,7 @@ impl Daemon {
         notify::stopping();
         self.watch.set_unready(Some("the daemon is stopping".to_owned()));
         let within = self.configured.daemon.stop_within;
-        tracing::info!("stopping, with {} runs under way", self.running.len());
+        tracing::info!("stopping; runs under way: {}", self.running.len());
         if tokio::time::timeout(within, self.drain()).await.is_err() {
             self.stop.cancel();
             if tokio::time::timeout(END, self.drain()).await.is_err() {

@@ -151,7 +151,7 @@ impl Round {
             let targets = self.unless_stopped(targets).await;
             drop(within);
             match targets {
-                Some(Err(error)) if tries.again(&error).await => {}
+                Some(Err(error)) if tries.again(job, &error).await => {}
                 targets => break targets,
             }
         };
@@ -176,7 +176,7 @@ impl Round {
                 let outcome = self.unless_stopped(collect(job, target, &run)).await;
                 drop(within);
                 match outcome {
-                    Some(Err(error)) if tries.again(&error).await => {}
+                    Some(Err(error)) if tries.again(job, &error).await => {}
                     outcome => break outcome,
                 }
             };

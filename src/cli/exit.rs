@@ -58,8 +58,8 @@ impl UsageError {
 }
 
 /// Prints an error's chain and, last, what to do; returns the exit code it stands for. That something could not be
-/// collected is only for a verb that `collects` to say.
-pub(super) fn report(error: &anyhow::Error, collects: bool) -> ExitCode {
+/// collected is only for a verb that `collects` to say. In the journal it stands as an error.
+pub(super) fn report(error: &anyhow::Error, collects: bool, in_journal: bool) -> ExitCode {
     // Whoever read our output has stopped reading: nothing went wrong.
     if error.chain().any(|cause| {
         cause
@@ -95,8 +95,13 @@ pub(super) fn report(error: &anyhow::Error, collects: bool) -> ExitCode {
     if let Some(help) = help {
         lines.push(format!("  help: {help}\n"));
     }
-    // Where even that can't be written, the exit code remains.
-    drop(std::io::stderr().write_all(lines.concat().as_bytes()));
+    let text = lines.concat();
+    if in_journal {
+        tracing::error!("{}", text.trim_end());
+    } else {
+        // Where even that can't be written, the exit code remains.
+        drop(std::io::stderr().write_all(text.as_bytes()));
+    }
     exit.into()
 }
 

@@ -10,7 +10,7 @@ use super::exit::{Exit, UsageError};
 use super::style::{self, Style};
 use super::{Common, Format, print_json, setup};
 use crate::control::TestResult;
-use crate::log::leaf::{Body, Heartbeat, Missed, MissedReason, format_time};
+use crate::log::leaf::{Body, Heartbeat, Missed, format_time};
 use crate::log::store::{Entry, Filter, Reader};
 
 /// List what the log holds
@@ -174,17 +174,7 @@ fn missed_summary(missed: &Missed) -> String {
         let (first, last) = (style::minute(ticks.first), style::minute(ticks.last));
         format!("{} ticks from {first} to {last}", ticks.count)
     };
-    let why = match missed.reason {
-        MissedReason::DaemonDown => "the daemon was not running",
-        MissedReason::Interrupted => "the daemon ended before it",
-        MissedReason::Overrun => "the run before was still under way",
-        MissedReason::DiskFull => "the disk was full",
-        MissedReason::LogUnavailable => "the log could not be written",
-        MissedReason::Maintenance => "announced maintenance",
-        MissedReason::ClockStep => "the clock jumped over it",
-        MissedReason::Late => "the daemon came too late",
-        MissedReason::Removed => "taken out of the configuration",
-    };
+    let why = missed.reason;
     match &missed.note {
         Some(note) => format!("{which}: {why}: {note}"),
         None => format!("{which}: {why}"),

@@ -25,7 +25,10 @@ pub(super) fn start(verbose: u8, is_daemon: bool) {
         .flatten();
     let registry = tracing_subscriber::registry();
     if let Some(journal) = journal {
-        let journal = journal.with_syslog_identifier("evidenced".to_owned());
+        // EVIDENCED_COLLECTOR and so on: a plain TARGET is where in the program it was said.
+        let journal = journal
+            .with_syslog_identifier("evidenced".to_owned())
+            .with_field_prefix(Some("EVIDENCED".to_owned()));
         registry.with(journal.with_filter(levels)).init();
     } else if is_daemon && !is_terminal {
         let json = tracing_subscriber::fmt::layer()
@@ -46,7 +49,7 @@ pub(super) fn start(verbose: u8, is_daemon: bool) {
 }
 
 /// Whether standard error is what systemd connected to its journal: it says which file that is.
-fn is_journal() -> bool {
+pub(super) fn is_journal() -> bool {
     let Ok(named) = std::env::var("JOURNAL_STREAM") else {
         return false;
     };

@@ -129,14 +129,17 @@ enum Command {
 impl Cli {
     /// Lets the program note what it does, where whoever runs it looks for that.
     pub fn start_logging(&self) {
-        let is_daemon = matches!(&self.command, Command::Collect(collect) if !collect.once);
-        logging::start(self.verbose, is_daemon);
+        logging::start(self.verbose, self.is_daemon());
+    }
+
+    fn is_daemon(&self) -> bool {
+        matches!(&self.command, Command::Collect(collect) if !collect.once)
     }
 
     /// Prints an error and what to do; returns the exit code it stands for.
     pub fn report(&self, error: &anyhow::Error) -> ExitCode {
         let collects = matches!(self.command, Command::Collect(_) | Command::Status(_));
-        exit::report(error, collects)
+        exit::report(error, collects, self.is_daemon() && logging::is_journal())
     }
 }
 

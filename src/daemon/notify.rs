@@ -9,7 +9,12 @@ pub(super) fn watchdog() -> Option<Duration> {
 }
 
 pub(super) fn ready() {
-    tell(&[NotifyState::Ready, NotifyState::Status("Collecting.")]);
+    tell(&[NotifyState::Ready]);
+    collecting();
+}
+
+pub(super) fn collecting() {
+    status("Collecting.");
 }
 
 pub(super) fn status(text: &str) {

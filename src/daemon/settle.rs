@@ -8,7 +8,7 @@ use super::{Configured, Daemon, DaemonError, LoadError, Scheduled, notify, watch
 use crate::daemon::watch::Outcome;
 use crate::duty::{self, Owed, Post, Stretch};
 use crate::log::append::Draft;
-use crate::log::leaf::{Body, By, Missed, MissedReason, Ticks, Trigger};
+use crate::log::leaf::{Body, By, Missed, MissedReason, Ticks, Trigger, format_time};
 use crate::log::store::{Filter, StoreError};
 use crate::round::RoundError;
 
@@ -79,13 +79,20 @@ impl Daemon {
         reason: MissedReason,
         note: Option<String>,
     ) -> Result<(), RoundError> {
+        let (collector, source) = (&post.collector, &post.source);
+        let (first, last) = (format_time(ticks.first), format_time(ticks.last));
+        let which = match ticks.count {
+            1 => format!("the tick of {first}"),
+            count => format!("{count} ticks from {first} to {last}"),
+        };
         tracing::warn!(
-            collector = post.collector,
-            source = post.source,
-            "missed {} ticks from {} to {}: {reason:?}",
-            ticks.count,
-            ticks.first,
-            ticks.last
+            collector,
+            source,
+            target,
+            first,
+            last,
+            count = ticks.count,
+            "{collector} of {source}: missed {which}: {reason}"
         );
         let missed = Missed {
             collector: post.collector.clone(),

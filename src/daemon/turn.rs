@@ -9,7 +9,7 @@ use super::timetable::Purpose;
 use super::{Daemon, DaemonError, Ended, Scheduled, Trouble, notify, watch};
 use crate::duty::Post;
 use crate::log::append::{AppendError, Draft};
-use crate::log::leaf::{Body, Heartbeat, MissedReason, Trigger};
+use crate::log::leaf::{Body, Heartbeat, MissedReason, Trigger, format_time};
 use crate::plan::PlanError;
 use crate::round::{Occasion, Round, RoundError};
 
@@ -55,6 +55,7 @@ impl Daemon {
             late = reason;
             self.trouble = None;
             tracing::info!("the log can be written again");
+            notify::collecting();
         }
         self.watch.set_writable(true);
         self.watch.set_unready(None);
@@ -156,9 +157,11 @@ impl Daemon {
             "run",
             collector = post.collector,
             source = post.source,
-            tick = tick.map(tracing::field::display),
-            run = self.running.len(),
+            tick = tick.map(format_time),
+            run = self.runs,
         );
+        self.runs += 1;
+        let within = span.clone();
         let running = post.clone();
         let task = async move {
             let begun = clock.monotonic();
@@ -170,6 +173,7 @@ impl Daemon {
                 tick,
                 took,
                 taken,
+                span: within,
             }
         };
         let handle = self.tasks.spawn_on(task.instrument(span), &self.means.collectors);

@@ -79,14 +79,18 @@ impl<'a> Tries<'a> {
     }
 
     /// Waits, if trying again can help and there is time for it.
-    pub(super) async fn again(&mut self, error: &CollectError) -> bool {
+    pub(super) async fn again(&mut self, job: &Job, error: &CollectError) -> bool {
         let Some(delay) = self.delays.next().filter(|_| error.retryable) else {
             return false;
         };
         if self.round.clock.monotonic() + delay >= self.until {
             return false;
         }
-        tracing::info!("attempt {} failed, another in {delay:?}: {error}", self.attempts);
+        let (collector, source) = (job.collector.id(), &job.source);
+        tracing::info!(
+            "{collector} of {source}: attempt {} failed, another in {delay:.1?}: {error}",
+            self.attempts
+        );
         self.round
             .unless_stopped(tokio::time::sleep(delay))
             .await

@@ -52,15 +52,15 @@ fn the_units_do_in_a_booted_system_what_they_say() {
     let seconds = |name: &str| read(name).trim().parse::<i64>().unwrap();
     let (begun, killed, back) = (seconds("begun"), seconds("killed"), seconds("back"));
     assert!(
-        minutes(killed, back).next().is_some(),
+        ticks(killed, back).next().is_some(),
         "no tick fell into the time in which it was killed: {killed} to {back}\n{journal}"
     );
     let accounted = accounted(&log);
-    for minute in minutes(begun, back) {
-        let times = accounted.get(&minute).copied().unwrap_or_default();
+    for tick in ticks(begun, back) {
+        let times = accounted.get(&tick).copied().unwrap_or_default();
         assert_eq!(
             times, 1,
-            "leaves that account for tick {minute}: begun {begun}, killed {killed}, back {back}\n{journal}"
+            "leaves that account for tick {tick}: begun {begun}, killed {killed}, back {back}\n{journal}"
         );
     }
 }
@@ -127,26 +127,26 @@ fn steps_of_the_probe() -> Vec<&'static str> {
     PROBE.lines().filter_map(named).collect()
 }
 
-/// Every full minute after `from` and up to `to`, in seconds since 1970: the ticks of the schedule.
-fn minutes(from: i64, to: i64) -> impl Iterator<Item = i64> {
-    (from.div_euclid(60) + 1..=to.div_euclid(60)).map(|minute| minute * 60)
+/// Every ten seconds after `from` and up to `to`, in seconds since 1970: the ticks of the schedule.
+fn ticks(from: i64, to: i64) -> impl Iterator<Item = i64> {
+    (from.div_euclid(10) + 1..=to.div_euclid(10)).map(|tick| tick * 10)
 }
 
 /// How many leaves account for each tick, that is end it or say that it was missed.
 fn accounted(log: &Value) -> BTreeMap<i64, u32> {
     let mut accounted = BTreeMap::new();
     for leaf in log["leaves"].as_array().unwrap() {
-        let ticks = match leaf["kind"].as_str().unwrap() {
+        let named = match leaf["kind"].as_str().unwrap() {
             "snapshot" | "failure" => vec![&leaf["tick"]],
             "missed" => vec![&leaf["ticks"]["first"], &leaf["ticks"]["last"]],
             _ => Vec::new(),
         };
-        let times: Vec<_> = ticks.into_iter().filter_map(Value::as_str).map(seconds).collect();
+        let times: Vec<_> = named.into_iter().filter_map(Value::as_str).map(seconds).collect();
         let (Some(first), Some(last)) = (times.first(), times.last()) else {
             continue;
         };
-        for minute in minutes(first - 1, *last) {
-            *accounted.entry(minute).or_default() += 1;
+        for tick in ticks(first - 1, *last) {
+            *accounted.entry(tick).or_default() += 1;
         }
     }
     accounted
@@ -169,12 +169,12 @@ fn ticks_are_counted_from_every_leaf_that_accounts_for_them() {
     let log = serde_json::json!({"leaves": [
         {"kind": "snapshot", "tick": null},
         {"kind": "snapshot", "tick": "1970-01-01T00:01:00Z"},
-        {"kind": "failure", "tick": "1970-01-01T00:02:00.000Z"},
-        {"kind": "missed", "ticks": {"first": "1970-01-01T00:04:00Z", "last": "1970-01-01T00:06:00Z", "count": 3}},
+        {"kind": "failure", "tick": "1970-01-01T00:01:10.000Z"},
+        {"kind": "missed", "ticks": {"first": "1970-01-01T00:01:30Z", "last": "1970-01-01T00:01:50Z", "count": 3}},
         {"kind": "plan"},
     ]});
-    let expected = [60, 120, 240, 300, 360].map(|minute| (minute, 1));
+    let expected = [60, 70, 90, 100, 110].map(|tick| (tick, 1));
     assert_eq!(accounted(&log), BTreeMap::from(expected));
-    assert_eq!(minutes(60, 119).count(), 0);
-    assert_eq!(minutes(59, 60).collect::<Vec<_>>(), [60]);
+    assert_eq!(ticks(60, 69).count(), 0);
+    assert_eq!(ticks(59, 60).collect::<Vec<_>>(), [60]);
 }

@@ -80,7 +80,11 @@ async fn serve(
             }
         });
     }
-    tracing::info!("collecting {sources} on schedule into {store}");
+    let version = env!("CARGO_PKG_VERSION");
+    tracing::info!(
+        version,
+        "evidenced {version}: collecting {sources} on schedule into {store}"
+    );
     daemon.run(orders).await.map_err(told)?;
     tracing::info!("stopped");
     Ok(Exit::Well)

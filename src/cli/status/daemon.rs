@@ -7,9 +7,9 @@ use std::io::Write;
 use std::time::Duration;
 
 use super::super::exit::{Exit, UsageError};
-use super::super::setup;
 use super::super::style::{self, Style};
 use super::super::{Common, Format, print_json};
+use crate::config::{Config, Environment};
 use crate::daemon::lock;
 use crate::log::leaf::{Body, Heartbeat, format_time};
 use crate::log::store::{Filter, Reader};
@@ -138,8 +138,9 @@ pub(super) fn print(out: &mut dyn Write, style: Style, daemon: &ShownDaemon) -> 
 
 /// Asks the running daemon whether it is ready, at the address that the configuration has it listen on.
 pub(super) fn ready(common: &Common, out: &mut dyn Write) -> Result<Exit> {
-    let setup = setup::setup(common)?;
-    let Some(mut address) = setup.config.daemon.listen else {
+    // No more than that: a health check is no test of the configuration.
+    let config = Config::find(common.config.as_deref(), &Environment::of_process())?;
+    let Some(mut address) = config.daemon.listen else {
         return Err(UsageError::error(
             "the daemon answers nowhere: no listen in [daemon]",
             "write listen = \"127.0.0.1:9464\" there, and restart the daemon",

@@ -262,6 +262,22 @@ pub enum MissedReason {
     Removed,
 }
 
+impl std::fmt::Display for MissedReason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::DaemonDown => "the daemon was not running",
+            Self::Interrupted => "the daemon ended before it",
+            Self::Overrun => "the run before was still under way",
+            Self::DiskFull => "the disk was full",
+            Self::LogUnavailable => "the log could not be written",
+            Self::Maintenance => "announced maintenance",
+            Self::ClockStep => "the clock jumped over it",
+            Self::Late => "the daemon came too late",
+            Self::Removed => "taken out of the configuration",
+        })
+    }
+}
+
 /// How the tests judged a snapshot; the findings are in its `findings` blob.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EvaluationLeaf {

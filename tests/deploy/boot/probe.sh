@@ -64,6 +64,22 @@ main() { # SIGNAL
     [ "$pid" -gt 0 ] && kill "-$1" "$pid"
 }
 
+says() { # PATTERN
+    property StatusText | grep -q "$1"
+}
+
+fields() { # NAME...
+    journalctl --sync
+    for field in "$@"; do
+        journalctl --field="EVIDENCED_$field" | grep -q . || { echo "no EVIDENCED_$field"; return 1; }
+    done
+}
+
+noted() { # FIELD=VALUE...
+    journalctl --sync
+    journalctl --unit=evidenced.service --quiet --no-pager --output=cat "$@" | grep -q .
+}
+
 told() { # PATTERN
     journalctl --sync
     journalctl --unit=evidenced.service --no-pager | grep -q "$1"
@@ -85,6 +101,8 @@ step private-store [ "$(stat -c %a "$store")" = 700 ]
 step link [ "$(readlink /var/lib/evidenced)" = private/evidenced ]
 step all-owned-by-the-daemon owned "$uid"
 
+step journal-says-what-was-collected within 5 noted PRIORITY=5 EVIDENCED_COLLECTOR=host.baseline EVIDENCED_SOURCE=this-machine
+
 # Root collects into the daemon's store; the daemon goes on to write to it.
 before=$(leaves snapshot)
 step host-unit systemctl start evidenced-host.service
@@ -105,11 +123,15 @@ step all-owned-after-the-reload owned "$uid"
 cp "$config" /tmp/right
 echo 'nonsense' >"$config"
 step bad-reload systemctl reload evidenced.service
-sleep 1
+step bad-reload-says-why within 5 says 'old configuration.*not valid TOML'
 step bad-reload-keeps-the-process is "$pid" MainPID
 step bad-reload-stays-active is active ActiveState
 cat /tmp/right >"$config"
-systemctl reload evidenced.service
+step right-again systemctl reload evidenced.service
+step right-again-is-taken within 5 says '^Collecting.$'
+
+step collects-on-schedule within 15 fields TICK
+step journal-names-what-was-collected fields COLLECTOR SOURCE TARGET RUN SEQ COMPLETE RESOURCES VERSION
 
 # A daemon that hangs is killed by the watchdog, and comes back.
 main STOP
@@ -117,7 +139,7 @@ step watchdog within 20 restarted 1
 step watchdog-was-it told 'Watchdog timeout'
 
 # It is killed two seconds before a tick and comes back after it.
-sleep $(((118 - $(date +%s) % 60) % 60))
+sleep $(((18 - $(date +%s) % 10) % 10))
 main KILL
 date --utc +%s >/results/killed
 step killed-comes-back within 20 restarted 2
@@ -125,6 +147,8 @@ step ready-again within 20 evidenced status --ready --config "$config"
 date --utc +%s >/results/back
 # The tick that was missed, and no longer than a run may take.
 sleep 2
+step journal-warns-of-what-was-missed noted PRIORITY=4 EVIDENCED_COLLECTOR=host.baseline
+step journal-names-what-was-missed fields FIRST LAST COUNT
 step all-owned-at-the-end owned "$uid"
 
 step stop timeout 40 systemctl stop evidenced.service
@@ -138,4 +162,5 @@ echo 'nonsense' >"$config"
 step wrong-configuration refuses systemctl start evidenced.service
 sleep 4
 step wrong-configuration-is-final is failed ActiveState
+step wrong-configuration-is-an-error noted PRIORITY=3
 step wrong-configuration-exit is 2 ExecMainStatus
