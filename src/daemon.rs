@@ -107,8 +107,9 @@ pub enum DaemonError {
 
 /// The daemon.
 pub struct Daemon {
-    means: Means,
+    /// Closed before the log is, which then leaves no write-ahead log behind.
     reader: Arc<Mutex<Reader>>,
+    means: Means,
     watch: Arc<Watch>,
     configured: Configured,
     plan_seq: u64,

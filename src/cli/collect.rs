@@ -140,7 +140,8 @@ async fn take(setup: &Setup, jobs: &[&Job]) -> Result<(Vec<Taken>, Vec<ControlRe
     let maker = setup::maker(&setup.config, By::AdHoc);
     let plan_seq = setup.plan.seal(&log, &reader, &maker).await?;
     let round = Round {
-        log,
+        // Not the last hold of it: a log that is closed after its readers leaves no write-ahead log behind.
+        log: log.clone(),
         reader: shared,
         clock: clock.clone(),
         plan: Arc::clone(&setup.plan),
