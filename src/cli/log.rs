@@ -10,7 +10,7 @@ use super::exit::{Exit, UsageError};
 use super::style::{self, Style};
 use super::{Common, Format, print_json, setup};
 use crate::control::TestResult;
-use crate::log::leaf::{Body, Heartbeat, Missed, format_time};
+use crate::log::leaf::{Body, By, Heartbeat, Missed, format_time};
 use crate::log::store::{Entry, Filter, Reader};
 
 /// List what the log holds
@@ -125,8 +125,9 @@ fn summary(reader: &Reader, entry: &Entry) -> Result<String> {
     Ok(match leaf.body {
         Some(Body::Key(key)) => key.key,
         Some(Body::Plan(plan)) => {
+            let daemon = if plan.by == By::Daemon { ", daemon" } else { "" };
             format!(
-                "evidenced {} by {}: {}, {}, {}",
+                "evidenced {}{daemon} by {}: {}, {}, {}",
                 plan.version,
                 plan.os_user,
                 style::count(plan.sources, "source", "sources"),
