@@ -192,6 +192,7 @@ impl Daemon {
             stop: CancellationToken::new(),
             means,
         };
+        daemon.stepped = daemon.set_back_meanwhile(now)?;
         let stretches = duty::stretches(&daemon.reader())?;
         let alive = daemon.last_sign_of_life(&stretches)?;
         let known: BTreeSet<Post> = stretches
@@ -219,6 +220,18 @@ impl Daemon {
         daemon.schedule(&[])?;
         daemon.watch.set_configured(true);
         Ok(daemon)
+    }
+
+    /// By how much the clock must have been set back since the newest leaf was written, if it was.
+    fn set_back_meanwhile(&self, now: DateTime<Utc>) -> Result<TimeDelta, StoreError> {
+        let reader = self.reader();
+        let newest = reader.leaf(reader.size()?.saturating_sub(1))?;
+        let step = newest.map_or(TimeDelta::zero(), |newest| now - newest.time);
+        Ok(if step < -turn::STEP {
+            step
+        } else {
+            TimeDelta::zero()
+        })
     }
 
     /// What others may see of it.

@@ -24,6 +24,8 @@ mod reading;
 mod recovering;
 #[path = "cli/secrets.rs"]
 mod secrets;
+#[path = "cli/soak.rs"]
+mod soak;
 #[path = "cli/standing.rs"]
 mod standing;
 #[path = "cli/verifying.rs"]

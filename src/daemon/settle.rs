@@ -10,7 +10,7 @@ use crate::duty::{self, Owed, Post, Stretch};
 use crate::log::append::Draft;
 use crate::log::leaf::{Body, By, Missed, MissedReason, Ticks, Trigger, format_time};
 use crate::log::store::{Filter, StoreError};
-use crate::round::RoundError;
+use crate::round::{self, RoundError};
 
 impl Daemon {
     /// Records what nothing accounts for of a post's ticks up to an instant, and lets it be caught up with. A tick up to
@@ -57,6 +57,8 @@ impl Daemon {
 
     /// Settles every post of the present configuration whose run is not under way.
     pub(super) async fn settle_all(&mut self, reason: MissedReason) -> Result<(), RoundError> {
+        // A snapshot may have been written whose evaluation could not be.
+        round::judge_unjudged(&self.means.log, &self.reader).await?;
         let stretches = duty::stretches(&self.reader()).map_err(RoundError::Plan)?;
         let posts: Vec<_> = self
             .posts

@@ -14,7 +14,7 @@ use crate::plan::PlanError;
 use crate::round::{Occasion, Round, RoundError};
 
 /// A clock that moves by more than this against the time that passes was set.
-const STEP: TimeDelta = TimeDelta::seconds(2);
+pub(super) const STEP: TimeDelta = TimeDelta::seconds(2);
 
 /// At least so often the scheduler turns, to notice that the clock was set or that the machine slept.
 const NAP: Duration = Duration::from_mins(1);

@@ -77,7 +77,7 @@ impl Drop for Daemon<'_> {
 
 #[track_caller]
 #[expect(clippy::disallowed_methods, reason = "a process takes the time that it takes")]
-fn wait_for(what: &str, mut is_there: impl FnMut() -> bool) {
+pub(crate) fn wait_for(what: &str, mut is_there: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !is_there() {
         assert!(begun.elapsed() < Duration::from_secs(60), "{what} did not come");

@@ -36,7 +36,7 @@ fn kill(mut child: Child) {
 }
 
 /// The processes that this one started, each of which leads a group.
-fn children(parent: u32) -> Vec<u32> {
+pub(crate) fn children(parent: u32) -> Vec<u32> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc").unwrap().flatten() {
         let Some(id) = entry

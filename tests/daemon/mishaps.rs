@@ -74,6 +74,29 @@ async fn a_tick_that_comes_during_a_run_is_an_overrun_and_no_second_run_begins()
 }
 
 #[tokio::test(start_paused = true)]
+async fn no_more_runs_ask_at_once_than_there_is_room_for() {
+    let names: Vec<_> = (0..9).map(|number| format!("src-{number}")).collect();
+    let mut written = Written::of(names.iter().map(|name| (name.as_str(), "0 * * * *")));
+    written.script = Arc::new(|_, _, _| Act::Answer(60 * SECOND));
+    written.daemon.runs = 3;
+    let world = World::new(written);
+    let daemon = world.start().await;
+    pass(TimeDelta::minutes(45)).await;
+    daemon.stop().await;
+    assert_eq!(audited(&world)["snapshot"], 9);
+    let runs: Vec<_> = snapshots(&world)
+        .iter()
+        .map(|leaf| (leaf.started, leaf.finished))
+        .collect();
+    let at_once = |(begun, _): &(_, _)| {
+        runs.iter()
+            .filter(|(from, to)| from <= begun && begun < to)
+            .count()
+    };
+    assert_eq!(runs.iter().map(at_once).max(), Some(3));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_passes_by_itself_is_tried_again_within_the_tick_and_then_fails_once() {
     let mut written = Written::of([
         ("brief", "0 * * * *"),
@@ -215,6 +238,24 @@ async fn a_clock_that_is_set_is_recorded_and_no_tick_is_lost_or_counted_twice() 
             .count(),
         1 + 3
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_was_set_back_while_no_daemon_ran_is_recorded_too() {
+    let world = World::new(Written::of([("src", "0 * * * *")]));
+    let daemon = world.start().await;
+    pass(TimeDelta::minutes(130)).await;
+    daemon.kill().await;
+    world.clock.set_by(TimeDelta::hours(-2));
+    let daemon = world.start().await;
+    pass(TimeDelta::hours(4)).await;
+    daemon.stop().await;
+    let step = bodies(&world).into_iter().find_map(|body| match body {
+        Body::Heartbeat(heartbeat) => heartbeat.stepped_ms,
+        _ => None,
+    });
+    assert!((-7_200_000..-5_000_000).contains(&step.unwrap()), "{step:?}");
+    assert_eq!(audited(&world), [("snapshot".to_owned(), 4)].into());
 }
 
 #[tokio::test(start_paused = true)]
