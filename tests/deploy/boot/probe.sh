@@ -113,10 +113,11 @@ step timer systemctl start evidenced-host.timer
 step timer-waits is waiting SubState evidenced-host.timer
 
 pid=$(property MainPID)
-plans=$(leaves plan)
+plan='plan","by":"daemon'
+plans=$(leaves "$plan")
 echo 'control_files = []' | cat - "$config" >/tmp/config && cat /tmp/config >"$config"
 step reload systemctl reload evidenced.service
-step reload-writes-a-plan within 15 more "$plans" plan
+step reload-writes-a-plan within 15 more "$plans" "$plan"
 step reload-keeps-the-process is "$pid" MainPID
 step all-owned-after-the-reload owned "$uid"
 
