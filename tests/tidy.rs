@@ -124,7 +124,8 @@ fn walk(top: &Path, folder: &str, paths: &mut Vec<String>) {
             Ok(kind) if kind.is_dir() && !matches!(name.as_str(), ".git" | "target") => {
                 walk(top, &path, paths);
             }
-            Ok(kind) if kind.is_file() => paths.push(path),
+            // A link to a file is one, as for git.
+            Ok(_) if entry.path().is_file() => paths.push(path),
             _ => {}
         }
     }
