@@ -212,11 +212,7 @@ impl Daemon {
                 .await?;
         }
         daemon.seal().await?;
-        for post in daemon.configured.posts() {
-            if !daemon.was_ever_observed(&post)? {
-                daemon.catch_up.insert(post);
-            }
-        }
+        daemon.catch_up_with_new()?;
         daemon.schedule(&[])?;
         daemon.watch.set_configured(true);
         Ok(daemon)

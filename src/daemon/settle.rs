@@ -4,7 +4,7 @@
 use chrono::{DateTime, Utc};
 use std::collections::BTreeSet;
 
-use super::{Configured, Daemon, DaemonError, LoadError, Scheduled, notify, watch};
+use super::{Configured, Daemon, DaemonError, LoadError, Scheduled, notify};
 use crate::daemon::watch::Outcome;
 use crate::duty::{self, Owed, Post, Stretch};
 use crate::log::append::Draft;
@@ -172,11 +172,7 @@ impl Daemon {
             };
             self.settle(&stretches, &post, from, reason, None).await?;
         }
-        for post in &wanted {
-            if !self.was_ever_observed(post)? {
-                self.catch_up.insert(post.clone());
-            }
-        }
+        self.catch_up_with_new()?;
         self.catch_up.retain(|post| wanted.contains(post));
         self.schedule(&kept)?;
         Ok(())
@@ -204,9 +200,25 @@ impl Daemon {
             .collect()
     }
 
-    /// Whether anything was ever collected of it.
-    pub(super) fn was_ever_observed(&self, post: &Post) -> Result<bool, StoreError> {
-        Ok(watch::last_success(&self.reader(), post)?.is_some())
+    /// What is on a schedule and was never collected is collected at once.
+    pub(super) fn catch_up_with_new(&mut self) -> Result<(), StoreError> {
+        let now = self.means.clock.now();
+        let mut new = Vec::new();
+        for job in &self.configured.jobs {
+            let post = Post::new(job.collector.id(), &job.source);
+            let filter = Filter {
+                kinds: vec!["snapshot".to_owned()],
+                collector: Some(post.collector.clone()),
+                source: Some(post.source.clone()),
+                limit: Some(1),
+                ..Filter::default()
+            };
+            if job.schedule.after(now).is_some() && self.reader().entries(&filter)?.is_empty() {
+                new.push(post);
+            }
+        }
+        self.catch_up.extend(new);
+        Ok(())
     }
 
     /// When a daemon last wrote something.

@@ -1,3 +1,5 @@
+//! Which instants crontab lines mean: by cases written out, by watching the clock, and beside another implementation.
+
 use super::*;
 use chrono_tz::{Africa, America, Antarctica, Australia, Europe, Pacific, UTC};
 use proptest::prelude::*;

@@ -11,10 +11,10 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::account::audit;
 use crate::workplace::{Workplace, ran};
 
-/// A daemon that collects this machine each second, as far as that goes without any program to ask.
-struct Daemon<'a> {
+/// A daemon that collects this machine every few seconds.
+pub(crate) struct Daemon<'a> {
     place: &'a Workplace,
-    child: Child,
+    pub(crate) child: Child,
 }
 
 fn configuration(port: u16, schedule: &str) -> String {
@@ -34,7 +34,7 @@ fn free_port() -> u16 {
 }
 
 impl<'a> Daemon<'a> {
-    fn start(place: &'a Workplace) -> Self {
+    pub(crate) fn start(place: &'a Workplace) -> Self {
         let log = std::fs::File::options()
             .create(true)
             .append(true)
@@ -50,7 +50,7 @@ impl<'a> Daemon<'a> {
         Self { place, child }
     }
 
-    fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
@@ -80,7 +80,7 @@ impl Drop for Daemon<'_> {
 pub(crate) fn wait_for(what: &str, mut is_there: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !is_there() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "{what} did not come");
+        assert!(begun.elapsed() < Duration::from_mins(3), "{what} did not come");
         std::thread::sleep(Duration::from_millis(100));
     }
 }
@@ -105,7 +105,7 @@ fn ticked(place: &Workplace) -> usize {
 #[test]
 fn a_daemon_is_ready_alone_told_by_signals_and_ends_well() {
     let (place, port) = (Workplace::new(), free_port());
-    place.write("evidenced.toml", &configuration(port, "* * * * * *"));
+    place.write("evidenced.toml", &configuration(port, "*/3 * * * * *"));
     let not_there = place.run(&["status", "--ready"]).ends(1);
     assert!(
         not_there.out.starts_with("no answer from http://127.0.0.1:"),
@@ -115,7 +115,7 @@ fn a_daemon_is_ready_alone_told_by_signals_and_ends_well() {
 
     let mut daemon = Daemon::start(&place);
     wait_for("readiness", || place.run(&["status", "--ready"]).status == 0);
-    wait_for("ticks", || ticked(&place) > 2);
+    wait_for("ticks", || ticked(&place) > 1);
     let second = place.run(&["collect"]).ends(2);
     let pid = daemon.child.id();
     let refusal = format!("error: a daemon is running already, with pid {pid}\n");
@@ -147,7 +147,7 @@ fn a_daemon_is_ready_alone_told_by_signals_and_ends_well() {
     });
     let before = ticked(&place);
     wait_for("ticks", || ticked(&place) > before);
-    place.write("evidenced.toml", &configuration(port, "*/2 * * * * *"));
+    place.write("evidenced.toml", &configuration(port, "*/4 * * * * *"));
     daemon.signal(Signal::HUP);
     wait_for("the new plan", || daemon_plans(&place) == 2);
 
@@ -170,16 +170,16 @@ fn a_daemon_is_ready_alone_told_by_signals_and_ends_well() {
 #[test]
 fn a_daemon_that_is_killed_again_and_again_accounts_for_every_tick() {
     let (place, port) = (Workplace::new(), free_port());
-    place.write("evidenced.toml", &configuration(port, "* * * * * *"));
-    for number in 0..12_u64 {
+    place.write("evidenced.toml", &configuration(port, "*/3 * * * * *"));
+    for number in 0..9_u64 {
         let daemon = Daemon::start(&place);
         // At first in the middle of beginning, later in the middle of collecting.
-        std::thread::sleep(Duration::from_millis(60 + number * number * 17));
+        std::thread::sleep(Duration::from_millis(60 + number * number * 40));
         drop(daemon);
     }
     let mut daemon = Daemon::start(&place);
     wait_for("readiness", || place.run(&["status", "--ready"]).status == 0);
-    wait_for("ticks", || ticked(&place) > 2);
+    wait_for("ticks", || ticked(&place) > 1);
     daemon.signal(Signal::INT);
     assert_eq!(daemon.child.wait().unwrap().code(), Some(0));
     place.run(&["verify"]).ends(0);
@@ -188,6 +188,6 @@ fn a_daemon_that_is_killed_again_and_again_accounts_for_every_tick() {
         _ => None,
     });
     let counts = audit(&place.reader(), last.unwrap());
-    assert!(counts.values().sum::<u64>() > 5, "{counts:?}");
-    assert!(daemon_plans(&place) > 6);
+    assert!(counts.values().sum::<u64>() > 1, "{counts:?}");
+    assert!(daemon_plans(&place) > 3);
 }

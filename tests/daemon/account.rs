@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use croner::parser::{CronParser, Seconds};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
 use evidenced::log::store::Reader;
 
@@ -58,7 +59,7 @@ fn around(reader: &Reader, name: &str, tick: Time) -> String {
                 .char_indices()
                 .nth(420)
                 .map_or(text.len(), |(at, _)| from + at);
-            lines.push_str(&format!("{seq} {}\n", &text[from..to]));
+            writeln!(lines, "{seq} {}", &text[from..to]).unwrap();
         }
     }
     lines

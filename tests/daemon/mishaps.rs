@@ -435,6 +435,20 @@ async fn a_daily_tick_happens_on_the_day_on_which_its_hour_does_not() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_collected_by_hand_alone_is_left_to_that() {
+    let world = World::new(Written::of([("by-hand", "@ad_hoc"), ("src", "0 * * * *")]));
+    let daemon = world.start().await;
+    pass(TimeDelta::hours(3)).await;
+    daemon.stop().await;
+    assert!(snapshots(&world).iter().all(|leaf| leaf.source == "src"));
+    let text = String::from_utf8(world.start().await.watch.metrics().unwrap()).unwrap();
+    assert!(
+        !text.contains("schedule_interval_seconds{collector=\"fake.things\",source=\"by-hand\"}"),
+        "{text}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_others_may_see_is_what_the_log_says() {
     let mut written = Written::of([("bad", "0 * * * *"), ("good", "0 * * * *")]);
     written.script = Arc::new(|source, _, _| match source {

@@ -14,15 +14,11 @@ use evidenced::log::verify_store::verify_store;
 
 use super::account::audit;
 use super::child::Bench;
-use super::program::Random;
+use super::program::{Random, say};
 use super::world::{Act, World, Written, pass};
 
 fn time(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()
-}
-
-fn say(what: &str) {
-    println!("{what}");
 }
 
 /// Four sources: each hour; each six hours, of three targets that become two; daily where clocks change; weekly.
@@ -50,7 +46,7 @@ fn written() -> Written {
         match source {
             "hourly" if down.contains(&now) => Act::Down,
             // It takes so long now and then that the next tick comes.
-            "hourly" if hour % 23 == 0 => Act::Answer(Duration::from_secs(70 * 60)),
+            "hourly" if hour % 23 == 0 => Act::Answer(Duration::from_mins(70)),
             "hourly" if hour % 89 == 0 => Act::Panic,
             "six" if target == "b" && hour % 11 == 0 => Act::Refused,
             _ => Act::Answer(Duration::from_secs(20)),
@@ -76,17 +72,17 @@ pub(crate) fn run(paths: &Paths) {
             Ok(daemon) => daemon,
             Err(error) => return say(&format!("refused {error}")),
         };
-        let mut whole = Some(written());
+        let mut is_valid = true;
         while world.clock.now() < to && daemon.is_running() {
             pass(TimeDelta::minutes(i64::try_from(random.below(600)).unwrap())).await;
             match random.below(40) {
                 0 => world.clock.set_by(TimeDelta::minutes(200)),
                 1 => world.clock.set_by(TimeDelta::minutes(-200)),
                 // Not valid, and mended.
-                2..5 => std::mem::swap(
-                    &mut *world.written.lock().unwrap(),
-                    &mut whole.take().map_or(Some(written()), |_| None),
-                ),
+                2..5 => {
+                    is_valid = !is_valid;
+                    *world.written.lock().unwrap() = is_valid.then(written);
+                }
                 5..8 if world.written.lock().unwrap().is_some() => world.write(|written| {
                     let hourly = ["0 * * * *", "*/40 * * * *", "15 * * * *"];
                     let text = hourly[random.index(3)].to_owned();
@@ -106,7 +102,7 @@ pub(crate) fn run(paths: &Paths) {
         }
         if daemon.is_running() {
             daemon.stop().await;
-            say("stopped");
+            say(&"stopped");
         }
     });
 }
@@ -178,7 +174,6 @@ fn half_a_year_of_mishaps_leaves_exactly_one_account_of_every_tick() {
             _ => None,
         });
     let counts = audit(&reader, effective.unwrap());
-    println!("{lives} lives {ends:?}, {} leaves: {counts:?}", report.size);
     for outcome in [
         "snapshot",
         "failure",

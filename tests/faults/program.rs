@@ -81,7 +81,7 @@ impl Random {
     }
 }
 
-fn say(what: &dyn Display) {
+pub(crate) fn say(what: &dyn Display) {
     let mut out = std::io::stdout().lock();
     // One write for the whole line, so that a death leaves no half of one.
     out.write_all(format!("{what}\n").as_bytes()).unwrap();
