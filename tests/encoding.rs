@@ -255,19 +255,20 @@ fn recovery() -> impl Strategy<Value = Body> {
     )
 }
 
+/// Boxed, since all of them on the stack would be too much for a test's.
 fn body() -> impl Strategy<Value = Body> {
     prop_oneof![
-        4 => snapshot(),
-        2 => failure(),
+        4 => snapshot().boxed(),
+        2 => failure().boxed(),
         1 => text().prop_map(|key| Body::Key(Key { key })),
-        1 => plan(),
+        1 => plan().boxed(),
         1 => (text(), text(), integer())
             .prop_map(|(collector, source, count)| Body::Scope(Scope { collector, source, count })),
         2 => (integer(), integer(), json_value())
             .prop_map(|(snapshot, plan, results)| Body::Evaluation(EvaluationLeaf { snapshot, plan, results })),
-        2 => missed(),
-        1 => heartbeat(),
-        1 => recovery(),
+        2 => missed().boxed(),
+        1 => heartbeat().boxed(),
+        1 => recovery().boxed(),
     ]
 }
 
