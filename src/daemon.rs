@@ -124,6 +124,8 @@ pub struct Daemon {
     running: HashMap<Id, Post>,
     /// Why the log could not be written or not be trusted to be complete, until that is settled.
     trouble: Option<Trouble>,
+    /// Whether the newest plan in the log may be another than the one in force.
+    unsealed: bool,
     /// Posts to be collected as soon as that is possible, beside their ticks.
     catch_up: BTreeSet<Post>,
     /// The clock at the last turn: wall and monotonic.
@@ -184,6 +186,7 @@ impl Daemon {
             runs: 0,
             running: HashMap::new(),
             trouble: None,
+            unsealed: false,
             catch_up: BTreeSet::new(),
             last_turn: (now, monotonic),
             next_heartbeat: monotonic,
@@ -199,19 +202,12 @@ impl Daemon {
             .iter()
             .flat_map(|stretch| stretch.schedules.keys().cloned())
             .collect();
-        daemon.effective = daemon.effective_from(now, &known, &stretches)?;
+        let from = daemon.effective_from(now, &known, &stretches)?;
         for post in &known {
-            daemon
-                .settle(
-                    &stretches,
-                    post,
-                    daemon.effective,
-                    MissedReason::DaemonDown,
-                    alive,
-                )
-                .await?;
+            let down = MissedReason::DaemonDown;
+            daemon.settle(&stretches, post, from, down, alive).await?;
         }
-        daemon.seal().await?;
+        daemon.seal_from(from).await?;
         daemon.catch_up_with_new()?;
         daemon.schedule(&[])?;
         daemon.watch.set_configured(true);
@@ -255,15 +251,6 @@ impl Daemon {
     fn reader(&self) -> MutexGuard<'_, Reader> {
         // It has no state that a panic could leave half-way.
         self.reader.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Seals the plan, from which on its schedules count.
-    async fn seal(&mut self) -> Result<(), AppendError> {
-        let plan = Arc::clone(&self.configured.plan);
-        self.plan_seq = plan
-            .seal_for_daemon(&self.means.log, &self.configured.maker, self.effective)
-            .await?;
-        Ok(())
     }
 
     /// Makes the timetables of the configuration; those that are `kept` go on as they are.

@@ -72,7 +72,7 @@ pub fn stretches(reader: &Reader) -> Result<Vec<Stretch>, PlanError> {
     };
     let mut stretches: Vec<Stretch> = Vec::new();
     // Most plans are the one before, sealed again at a start: the same blob.
-    let mut last = None;
+    let (mut last, mut unreadable): (_, Option<(usize, PlanError)>) = (None, None);
     for entry in reader.entries(&filter)? {
         let Some(leaf) = reader.leaf(entry.seq)? else {
             continue;
@@ -87,12 +87,18 @@ pub fn stretches(reader: &Reader) -> Result<Vec<Stretch>, PlanError> {
         let blob = blob.map(|blob| blob.sha256);
         let (schedules, maintenance) = match stretches.last() {
             Some(before) if blob.is_some() && blob == last => {
+                // What could not be read there can't be read here.
+                if let Some((at, _)) = &mut unreadable
+                    && *at + 1 == stretches.len()
+                {
+                    *at += 1;
+                }
                 (before.schedules.clone(), before.maintenance.clone())
             }
-            _ => {
-                let lists = Plan::sealed_lists(reader, entry.seq)?;
-                (schedules(&lists, entry.seq)?, lists.maintenance)
-            }
+            _ => planned(reader, entry.seq).unwrap_or_else(|error| {
+                unreadable = Some((stretches.len(), error));
+                Planned::default()
+            }),
         };
         last = blob;
         if let Some(before) = stretches.last_mut() {
@@ -105,7 +111,22 @@ pub fn stretches(reader: &Reader) -> Result<Vec<Stretch>, PlanError> {
             maintenance,
         });
     }
-    Ok(stretches)
+    // What was owed by an older one was settled when the next began; `verify` tells that it is damaged.
+    match unreadable {
+        Some((at, error)) if at + 1 == stretches.len() => Err(error),
+        Some((_, error)) => {
+            tracing::warn!("an older plan can't be read: {error}");
+            Ok(stretches)
+        }
+        None => Ok(stretches),
+    }
+}
+
+type Planned = (BTreeMap<Post, Schedule>, Vec<Announced>);
+
+fn planned(reader: &Reader, seq: u64) -> Result<Planned, PlanError> {
+    let lists = Plan::sealed_lists(reader, seq)?;
+    Ok((schedules(&lists, seq)?, lists.maintenance))
 }
 
 /// The schedules of a plan.

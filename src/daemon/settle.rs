@@ -3,11 +3,12 @@
 
 use chrono::{DateTime, Utc};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::{Configured, Daemon, DaemonError, LoadError, Scheduled, notify};
 use crate::daemon::watch::Outcome;
 use crate::duty::{self, Owed, Post, Stretch};
-use crate::log::append::Draft;
+use crate::log::append::{AppendError, Draft};
 use crate::log::leaf::{Body, By, Missed, MissedReason, Ticks, Trigger, format_time};
 use crate::log::store::{Filter, StoreError};
 use crate::round::{self, RoundError};
@@ -142,39 +143,64 @@ impl Daemon {
         if self.trouble.is_some() {
             return Err("the log can't be written at present; reload again when it can".into());
         }
-        let known = self.configured_posts();
-        let stretches = duty::stretches(&self.reader())?;
-        let from = self.effective_from(self.means.clock.now(), &known, &stretches)?;
         let old = std::mem::replace(&mut self.configured, new);
-        let effective = std::mem::replace(&mut self.effective, from);
         if let Err(error) = self.seal().await {
-            (self.configured, self.effective) = (old, effective);
+            self.configured = old;
+            // Nobody can say whether the new plan is in the log: once it can be written, the old one is sealed again.
+            self.unsealed = true;
+            self.troubled(&error)?;
             return Err(error.into());
         }
-        let kept: Vec<Post> = self
-            .posts
-            .iter()
-            .filter(|old| self.configured.jobs.iter().any(|job| is_same(old, job)))
-            .map(|old| old.post.clone())
-            .collect();
         let wanted: BTreeSet<Post> = self.configured.posts().into_iter().collect();
+        let is_kept = |old: &Scheduled| self.configured.jobs.iter().any(|job| is_same(old, job));
+        let (kept, gone): (Vec<_>, Vec<_>) = self.posts.iter().partition(|old| is_kept(old));
+        let names = |posts: Vec<&Scheduled>| posts.into_iter().map(|old| old.post.clone()).collect();
+        let (kept, gone): (Vec<Post>, Vec<Post>) = (names(kept), names(gone));
         // Ticks that had come, and waited for their jitter, are owed by the old schedule.
-        let stretches = duty::stretches(&self.reader())?;
-        let posts = self.posts.iter().map(|old| old.post.clone());
-        let gone: Vec<Post> = posts
-            .filter(|post| !kept.contains(post) && !self.is_running(post))
-            .collect();
         for post in gone {
             let reason = if wanted.contains(&post) {
                 MissedReason::Late
             } else {
                 MissedReason::Removed
             };
-            self.settle(&stretches, &post, from, reason, None).await?;
+            if let Err(error) = self.settle_gone(&post, reason).await {
+                self.troubled(&error)?;
+            }
         }
         self.catch_up_with_new()?;
         self.catch_up.retain(|post| wanted.contains(post));
         self.schedule(&kept)?;
+        Ok(())
+    }
+
+    async fn settle_gone(&mut self, post: &Post, reason: MissedReason) -> Result<(), RoundError> {
+        if self.is_running(post) {
+            return Ok(());
+        }
+        let stretches = duty::stretches(&self.reader())?;
+        self.settle(&stretches, post, self.effective, reason, None).await
+    }
+
+    /// Seals the plan of the present configuration, whose schedules count from now on.
+    pub(super) async fn seal(&mut self) -> Result<(), RoundError> {
+        let stretches = duty::stretches(&self.reader())?;
+        let known = self
+            .posts
+            .iter()
+            .map(|scheduled| scheduled.post.clone())
+            .collect();
+        let from = self.effective_from(self.means.clock.now(), &known, &stretches)?;
+        self.seal_from(from).await?;
+        self.unsealed = false;
+        Ok(())
+    }
+
+    /// The same, from an instant on.
+    pub(super) async fn seal_from(&mut self, from: DateTime<Utc>) -> Result<(), AppendError> {
+        let plan = Arc::clone(&self.configured.plan);
+        let maker = &self.configured.maker;
+        self.plan_seq = plan.seal_for_daemon(&self.means.log, maker, from).await?;
+        self.effective = from;
         Ok(())
     }
 
@@ -191,13 +217,6 @@ impl Daemon {
             from = accounted.map_or(from, |accounted| accounted.max(from));
         }
         Ok(from)
-    }
-
-    fn configured_posts(&self) -> BTreeSet<Post> {
-        self.posts
-            .iter()
-            .map(|scheduled| scheduled.post.clone())
-            .collect()
     }
 
     /// What is on a schedule and was never collected is collected at once.

@@ -52,6 +52,11 @@ impl Daemon {
             if let Err(error) = self.settle_all(reason).await {
                 return self.troubled(&error);
             }
+            if self.unsealed
+                && let Err(error) = self.seal().await
+            {
+                return self.troubled(&error);
+            }
             late = reason;
             self.trouble = None;
             tracing::info!("the log can be written again");

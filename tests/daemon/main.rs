@@ -5,6 +5,7 @@
 mod account;
 mod long;
 mod mishaps;
+mod trouble;
 #[allow(dead_code, reason = "the tests of faults use more of it")]
 mod world;
 

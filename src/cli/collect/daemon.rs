@@ -1,8 +1,10 @@
 //! `evidenced collect` without `--once`: the daemon, its runtimes, its signals and its listener.
 
 use anyhow::{Context as _, Result};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -13,11 +15,14 @@ use super::super::setup::{self, Setup};
 use super::super::{Common, style};
 use crate::clock::{self, SharedClock};
 use crate::daemon::lock::{self, LockError};
-use crate::daemon::{ClockProbe, Configured, Daemon, DaemonError, LoadError, Means, Order, http};
+use crate::daemon::{ClockProbe, Configured, Daemon, DaemonError, LoadError, Means, Order, Watch, http};
 use crate::log::append::Appender;
 use crate::log::leaf::By;
 use crate::log::store::Paths;
 use crate::registry;
+
+/// How long after it could not be listened at an address it is tried again.
+const LISTEN_AGAIN: Duration = Duration::from_secs(30);
 
 pub(super) fn run(common: &Common, setup: Setup) -> Result<Exit> {
     let clock = clock::system();
@@ -48,18 +53,7 @@ async fn serve(
 ) -> Result<Exit> {
     // From the first: a signal that comes while earlier evidence is judged must not kill.
     let orders = orders()?;
-    let listener = match setup.config.daemon.listen {
-        Some(address) => {
-            let listener = TcpListener::bind(address).await.map_err(|error| {
-                UsageError::error(
-                    format!("{address} can't be listened on: {error}"),
-                    "choose another address for listen in [daemon], or end what listens there",
-                )
-            })?;
-            Some((address, listener))
-        }
-        None => None,
-    };
+    let listen = setup.config.daemon.listen;
     let sources = style::count(setup.config.sources.len() as u64, "source", "sources");
     let store = paths.directory().display().to_string();
     let means = Means {
@@ -71,14 +65,8 @@ async fn serve(
         load: Box::new(move || load(&common, &paths)),
     };
     let daemon = Daemon::begin(means, configured(setup)).await.map_err(told)?;
-    if let Some((address, listener)) = listener {
-        tracing::info!("answering /healthz, /readyz and /metrics on http://{address}");
-        let watch = daemon.watch();
-        tokio::spawn(async move {
-            if let Err(error) = http::serve(listener, watch).await {
-                tracing::error!("the listener ended: {error}");
-            }
-        });
+    if let Some(address) = listen {
+        tokio::spawn(answer(address, daemon.watch()));
     }
     let version = env!("CARGO_PKG_VERSION");
     tracing::info!(
@@ -88,6 +76,26 @@ async fn serve(
     daemon.run(orders).await.map_err(told)?;
     tracing::info!("stopped");
     Ok(Exit::Well)
+}
+
+/// Answers at an address. Evidence is collected also while something else has that.
+async fn answer(address: SocketAddr, watch: Arc<Watch>) {
+    loop {
+        match TcpListener::bind(address).await {
+            Ok(listener) => {
+                tracing::info!("answering /healthz, /readyz and /metrics on http://{address}");
+                match http::serve(listener, Arc::clone(&watch)).await {
+                    Ok(()) => return,
+                    Err(error) => tracing::error!("the listener ended: {error}"),
+                }
+            }
+            Err(error) => tracing::error!(
+                "{address} can't be listened on, and is tried again: {error}; end what listens there, or choose another \
+                 address for listen in [daemon]"
+            ),
+        }
+        tokio::time::sleep(LISTEN_AGAIN).await;
+    }
 }
 
 fn configured(setup: Setup) -> Configured {
