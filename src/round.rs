@@ -62,7 +62,7 @@ pub struct Occasion {
     pub trigger: Trigger,
     /// The scheduled instant that it accounts for; none outside the schedule.
     pub tick: Option<DateTime<Utc>>,
-    /// For how long what may pass by itself is tried again.
+    /// For how long, from the round's beginning, what may pass by itself is tried again.
     pub retry_for: Duration,
 }
 
@@ -142,7 +142,8 @@ impl Round {
     pub async fn run(&self, job: &Job) -> Result<Vec<Taken>, RoundError> {
         let paths = self.reader().paths().clone();
         let earlier = EarlierRuns::of(job, &paths, self.clock.as_ref());
-        let mut tries = Tries::new(self);
+        let until = self.clock.monotonic() + self.occasion.retry_for;
+        let mut tries = Tries::new(self, until);
         let targets = loop {
             let Some((run, within)) = tries.begin(job, &earlier).await else {
                 break None;
@@ -158,7 +159,10 @@ impl Round {
         let targets = match targets {
             Some(Ok(targets)) => targets,
             Some(Err(error)) => return Ok(vec![self.append_failure(job, None, &tries, error).await?]),
-            None => return self.interrupted(job, None).await,
+            None => {
+                self.append_interrupted(job, &[None]).await?;
+                return Ok(Vec::new());
+            }
         };
         self.append_scope(job, &targets).await?;
         if targets.is_empty() && self.occasion.tick.is_some() {
@@ -168,7 +172,7 @@ impl Round {
         }
         let mut taken = Vec::with_capacity(targets.len());
         for (at, target) in targets.iter().enumerate() {
-            let mut tries = Tries::new(self);
+            let mut tries = Tries::new(self, until);
             let outcome = loop {
                 let Some((run, within)) = tries.begin(job, &earlier).await else {
                     break None;
@@ -184,7 +188,8 @@ impl Round {
                 Some(Ok(snapshot)) => self.append_snapshot(job, target, &tries, snapshot).await?,
                 Some(Err(error)) => self.append_failure(job, Some(target), &tries, error).await?,
                 None => {
-                    taken.extend(self.interrupted(job, Some(&targets[at..])).await?);
+                    let rest: Vec<_> = targets[at..].iter().map(Some).collect();
+                    self.append_interrupted(job, &rest).await?;
                     break;
                 }
             });
@@ -202,27 +207,23 @@ impl Round {
         self.stop.run_until_cancelled(work).await
     }
 
-    /// Records that the round was ended before it came to these targets, or to any.
-    async fn interrupted(&self, job: &Job, targets: Option<&[Target]>) -> Result<Vec<Taken>, RoundError> {
+    /// The round was ended before it came to these targets, or to any.
+    async fn append_interrupted(&self, job: &Job, targets: &[Option<&Target>]) -> Result<(), RoundError> {
         let Some(tick) = self.occasion.tick else {
-            return Ok(Vec::new());
-        };
-        let targets: Vec<_> = match targets {
-            None => vec![None],
-            Some(targets) => targets.iter().map(|target| Some(target.to_string())).collect(),
+            return Ok(());
         };
         for target in targets {
             let missed = Missed {
                 collector: job.collector.id().to_owned(),
                 source: job.source.clone(),
-                target,
+                target: target.map(ToString::to_string),
                 ticks: Ticks::one(tick),
                 reason: MissedReason::Interrupted,
                 note: None,
             };
             self.log.append(Draft::new(Body::Missed(missed))).await?;
         }
-        Ok(Vec::new())
+        Ok(())
     }
 
     /// Durable first, judged second.

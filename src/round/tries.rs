@@ -19,7 +19,7 @@ use crate::registry::Job;
 pub(super) struct Tries<'a> {
     round: &'a Round,
     delays: ExponentialBackoff,
-    /// On the clock's monotonic time.
+    /// When there is no more time to try again, on the clock's monotonic time.
     until: Duration,
     /// When the last attempt began.
     pub(super) started: DateTime<Utc>,
@@ -50,7 +50,7 @@ impl Room {
 pub(super) struct Within(#[expect(dead_code, reason = "held, and given back")] Vec<OwnedSemaphorePermit>);
 
 impl<'a> Tries<'a> {
-    pub(super) fn new(round: &'a Round) -> Self {
+    pub(super) fn new(round: &'a Round, until: Duration) -> Self {
         let delays = ExponentialBuilder::new()
             .with_min_delay(Duration::from_secs(5))
             .with_max_delay(Duration::from_mins(5))
@@ -58,7 +58,7 @@ impl<'a> Tries<'a> {
         Self {
             round,
             delays: delays.build(),
-            until: round.clock.monotonic() + round.occasion.retry_for,
+            until,
             started: round.clock.now(),
             attempts: 0,
         }
