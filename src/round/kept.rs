@@ -134,7 +134,6 @@ mod tests {
     }
 
     #[test]
-    #[expect(clippy::print_stderr, reason = "what is not tried is said")]
     fn what_root_keeps_belongs_to_the_owner_of_the_store() {
         use std::os::unix::fs::{MetadataExt as _, chown};
         if !rustix::process::geteuid().is_root() {

@@ -213,7 +213,6 @@ mod tests {
     use std::os::unix::fs::{chown, symlink};
 
     #[test]
-    #[expect(clippy::print_stderr, reason = "what is not tried is said")]
     fn root_gives_away_what_it_made_and_nothing_that_a_link_leads_to() {
         if !rustix::process::geteuid().is_root() {
             eprintln!("NOT TRIED: only root can give files away");
