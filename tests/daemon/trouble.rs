@@ -46,7 +46,7 @@ async fn a_reload_that_can_not_be_recorded_leaves_the_old_configuration_and_says
             written
                 .schedules
                 .insert("new".to_owned(), ("5 * * * *".to_owned(), chrono_tz::UTC)),
-        )
+        );
     });
     daemon.order(Order::Reload).await;
     pass(TimeDelta::minutes(25)).await;

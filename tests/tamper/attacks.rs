@@ -281,13 +281,13 @@ fn a_leaf_far_behind_the_end_does_not_keep_verify_busy() {
 #[test]
 fn a_leaf_of_a_kind_of_a_later_version_is_verified_and_stepped_over() {
     let store = longer();
-    let (from, to) = ("\"kind\":\"failure\"", "\"kind\":\"heartbeat\"");
+    let (from, to) = ("\"kind\":\"failure\"", "\"kind\":\"gratitude\"");
     forge::rewrite(&store, &forge::own_key(&store), from, to);
     forge::rewrite_guard(&store);
-    store.execute("UPDATE entry SET kind = 'heartbeat' WHERE kind = 'failure'");
+    store.execute("UPDATE entry SET kind = 'gratitude' WHERE kind = 'failure'");
     assert_eq!(store.verify(None).problems, []);
     let leaf = Reader::open(&store.paths).unwrap().leaf(5).unwrap().unwrap();
-    assert_eq!((leaf.kind.as_str(), leaf.body), ("heartbeat", None));
+    assert_eq!((leaf.kind.as_str(), leaf.body), ("gratitude", None));
     store.append([failure()]);
     assert_eq!(store.verify(None).problems, []);
 }
