@@ -9,7 +9,7 @@ use crate::world::{World, Written, pass};
 /// `SIMULATED_DAYS` makes it longer or shorter.
 #[tokio::test(start_paused = true)]
 async fn weeks_of_hourly_ticks_of_twenty_collectors_are_accounted_for_to_the_last() {
-    let days = std::env::var("SIMULATED_DAYS").map_or(14, |days| days.parse().unwrap());
+    let days = std::env::var("SIMULATED_DAYS").map_or(7, |days| days.parse().unwrap());
     let names: Vec<_> = (0..20).map(|number| format!("src-{number}")).collect();
     let world = World::new(Written::of(names.iter().map(|name| (name.as_str(), "0 * * * *"))));
     let daemon = world.start().await;
