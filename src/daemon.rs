@@ -32,7 +32,7 @@ mod timetable;
 mod turn;
 mod watch;
 
-pub use watch::Watch;
+pub use watch::{Watch, sizes};
 
 use timetable::Timetable;
 use watch::{Outcome, Shown};

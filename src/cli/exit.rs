@@ -200,11 +200,7 @@ fn of_store(error: &StoreError) -> (Exit, Option<String>) {
             Exit::Usage,
             "run as the user that owns the store, or name another with --store",
         ),
-        StoreError::Io(_, error) if error.kind() == ErrorKind::StorageFull => (
-            Exit::NotCollected,
-            "make room on the disk; nothing that was acknowledged is lost",
-        ),
-        StoreError::Sqlite(_, error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull) => (
+        error if error.is_full() => (
             Exit::NotCollected,
             "make room on the disk; nothing that was acknowledged is lost",
         ),

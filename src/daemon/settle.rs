@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::{Configured, Daemon, DaemonError, LoadError, Scheduled, notify};
+use super::{Configured, Daemon, DaemonError, LoadError, Scheduled, notify, watch};
 use crate::daemon::watch::Outcome;
 use crate::duty::{self, Owed, Post, Stretch};
 use crate::log::append::{AppendError, Draft};
@@ -225,14 +225,7 @@ impl Daemon {
         let mut new = Vec::new();
         for job in &self.configured.jobs {
             let post = Post::new(job.collector.id(), &job.source);
-            let filter = Filter {
-                kinds: vec!["snapshot".to_owned()],
-                collector: Some(post.collector.clone()),
-                source: Some(post.source.clone()),
-                limit: Some(1),
-                ..Filter::default()
-            };
-            if job.schedule.after(now).is_some() && self.reader().entries(&filter)?.is_empty() {
+            if job.schedule.after(now).is_some() && watch::last_success(&self.reader(), &post)?.is_none() {
                 new.push(post);
             }
         }

@@ -241,7 +241,7 @@ impl Daemon {
             return Err(AppendError::Store(Arc::clone(error)).into());
         }
         let reason = match store {
-            Some(error) if watch::is_full(error) => MissedReason::DiskFull,
+            Some(error) if error.is_full() => MissedReason::DiskFull,
             Some(error) if !error.is_damage() => MissedReason::LogUnavailable,
             _ => MissedReason::Interrupted,
         };

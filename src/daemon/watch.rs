@@ -379,22 +379,10 @@ fn labels(post: &Post) -> [&str; 2] {
 }
 
 /// Bytes of the database and its write-ahead log, and what is left on their disk.
-pub(super) fn sizes(paths: &Paths) -> (u64, Option<u64>) {
+pub fn sizes(paths: &Paths) -> (u64, Option<u64>) {
     let database = paths.database();
     let size = |path: &std::path::Path| std::fs::metadata(path).map_or(0, |file| file.len());
     let bytes = size(&database) + size(&database.with_extension("db-wal"));
     let disk = rustix::fs::statvfs(paths.directory()).ok();
     (bytes, disk.map(|disk| disk.f_bavail * disk.f_frsize))
-}
-
-/// Whether a store error says that its disk is full.
-pub(super) fn is_full(error: &StoreError) -> bool {
-    match error {
-        StoreError::Io(_, error) => matches!(
-            error.kind(),
-            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded
-        ),
-        StoreError::Sqlite(_, error) => error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull),
-        _ => false,
-    }
 }

@@ -173,6 +173,18 @@ impl StoreError {
         move |error| Self::Io(path, error)
     }
 
+    /// Whether this says that the disk has no room left.
+    pub fn is_full(&self) -> bool {
+        match self {
+            Self::Io(_, error) => matches!(
+                error.kind(),
+                std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded
+            ),
+            Self::Sqlite(_, error) => error.sqlite_error_code() == Some(ErrorCode::DiskFull),
+            _ => false,
+        }
+    }
+
     /// Whether this says that the evidence is not as it was left, rather than that it can't be reached.
     pub fn is_damage(&self) -> bool {
         match self {

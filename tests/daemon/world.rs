@@ -141,24 +141,8 @@ impl Collector for Scripted {
     }
 }
 
-const RULES: &str = r#"
-[[test]]
-id = "things-safe"
-title = "Every thing is safe"
-doc = "Checked: it says so."
-resource = "fake.thing"
-passes = "resource.safe"
-severity = "high"
-max_age = "26h"
-example = [{ given = { safe = true }, outcome = "pass" }, { given = { safe = false }, outcome = "fail" }]
-
-[[control]]
-id = "safe-things"
-statement = "Things are safe."
-owner = "platform"
-criteria = ["CC6.1"]
-tests = ["things-safe"]
-"#;
+/// One test on things and one control over it.
+const RULES: &str = include_str!("../fake/rules.toml");
 
 /// A configuration to be: which source is collected when, in which zone.
 #[derive(Clone)]

@@ -168,24 +168,7 @@ impl Collector for Fake {
 }
 
 /// One test on things and one control over it.
-pub(crate) const RULES: &str = r#"
-[[test]]
-id = "things-safe"
-title = "Every thing is safe"
-doc = "Checked: it says so."
-resource = "fake.thing"
-passes = "resource.safe"
-severity = "high"
-max_age = "26h"
-example = [{ given = { safe = true }, outcome = "pass" }, { given = { safe = false }, outcome = "fail" }]
-
-[[control]]
-id = "safe-things"
-statement = "Things are safe."
-owner = "platform"
-criteria = ["CC6.1"]
-tests = ["things-safe"]
-"#;
+pub(crate) const RULES: &str = include_str!("rules.toml");
 
 /// A log, one collector on one source, and the rules in force.
 pub(crate) struct Bench {

@@ -10,7 +10,7 @@ use super::super::exit::{Exit, UsageError};
 use super::super::style::{self, Style};
 use super::super::{Common, Format, print_json};
 use crate::config::{Config, Environment};
-use crate::daemon::lock;
+use crate::daemon::{self, lock};
 use crate::log::leaf::{Body, Heartbeat, format_time};
 use crate::log::store::{Filter, Reader};
 
@@ -43,8 +43,7 @@ pub(super) fn shown(reader: &Reader, now: DateTime<Utc>) -> Result<Option<ShownD
         None => None,
     };
     let holder = lock::holder(reader.paths());
-    let disk = rustix::fs::statvfs(reader.paths().directory()).ok();
-    let free = disk.map(|disk| disk.f_bavail * disk.f_frsize);
+    let (_, free) = daemon::sizes(reader.paths());
     Ok(Some(ShownDaemon {
         running: holder.is_some(),
         pid: holder.flatten(),
