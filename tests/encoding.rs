@@ -5,9 +5,8 @@
 
 use chrono::{DateTime, Utc};
 use evidenced::log::leaf::{
-    self, BlobRef, Body, By, ClockState, EncodeError, EvaluationLeaf, FailureLeaf, Header, Heartbeat, Key,
-    Lead, MAX_INTEGER, MAX_LEAF, Missed, MissedReason, OldHead, Plan, Recovery, Role, Scope, SelfTest,
-    SnapshotLeaf, Ticks, Trigger,
+    self, BlobRef, Body, By, EncodeError, EvaluationLeaf, FailureLeaf, Header, Key, Lead, MAX_INTEGER,
+    MAX_LEAF, OldHead, Plan, Recovery, Role, Scope, SelfTest, SnapshotLeaf, Trigger,
 };
 use evidenced::log::tree::Hash;
 use evidenced_collector_api::{Covers, FailureClass};
@@ -15,6 +14,9 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use serde_json::{Value, json};
+
+#[path = "encoding/kinds.rs"]
+mod kinds;
 
 const LOG: &str = "acme/0123abcd";
 
@@ -195,48 +197,6 @@ fn plan() -> impl Strategy<Value = Body> {
     })
 }
 
-fn missed() -> impl Strategy<Value = Body> {
-    use MissedReason::{
-        ClockStep, DaemonDown, DiskFull, Interrupted, Late, LogUnavailable, Maintenance, Overrun, Removed,
-    };
-    let reasons = vec![ClockStep, DaemonDown, DiskFull, Interrupted, Late];
-    let reasons = [reasons, vec![LogUnavailable, Maintenance, Overrun, Removed]].concat();
-    let ticks = (time(), time(), integer()).prop_map(|(first, last, count)| Ticks { first, last, count });
-    let rest = (prop::sample::select(reasons), option::of(text()));
-    (text(), text(), option::of(text()), ticks, rest).prop_map(|(collector, source, target, ticks, rest)| {
-        Body::Missed(Missed {
-            collector,
-            source,
-            target,
-            ticks,
-            reason: rest.0,
-            note: rest.1,
-        })
-    })
-}
-
-fn heartbeat() -> impl Strategy<Value = Body> {
-    let edge = i64::try_from(MAX_INTEGER).unwrap() - 1;
-    let clock = (option::of(any::<bool>()), option::of(-1e9..1e9_f64), text());
-    let clock = clock.prop_map(|(synchronised, offset_ms, how)| ClockState {
-        synchronised,
-        offset_ms,
-        how,
-    });
-    let sizes = (integer(), integer(), integer(), option::of(integer()));
-    (text(), clock, option::of(-edge..edge), sizes).prop_map(|(version, clock, stepped_ms, sizes)| {
-        Body::Heartbeat(Heartbeat {
-            version,
-            uptime_s: sizes.0,
-            clock,
-            stepped_ms,
-            leaves: sizes.1,
-            store_bytes: sizes.2,
-            free_bytes: sizes.3,
-        })
-    })
-}
-
 fn recovery() -> impl Strategy<Value = Body> {
     let head = || option::of((integer(), text()).prop_map(|(size, root)| OldHead { size, root }));
     let said = (vec(text(), 0..3), text(), text());
@@ -266,8 +226,11 @@ fn body() -> impl Strategy<Value = Body> {
             .prop_map(|(collector, source, count)| Body::Scope(Scope { collector, source, count })),
         2 => (integer(), integer(), json_value())
             .prop_map(|(snapshot, plan, results)| Body::Evaluation(EvaluationLeaf { snapshot, plan, results })),
-        2 => missed().boxed(),
-        1 => heartbeat().boxed(),
+        2 => kinds::missed().boxed(),
+        1 => kinds::heartbeat().boxed(),
+        2 => kinds::alert().boxed(),
+        1 => kinds::acknowledgement().boxed(),
+        1 => kinds::exception().boxed(),
         1 => recovery().boxed(),
     ]
 }
@@ -275,6 +238,7 @@ fn body() -> impl Strategy<Value = Body> {
 fn blob() -> impl Strategy<Value = BlobRef> {
     use Role::{Evidence, Findings, Provenance, Raw};
     let roles = vec![Evidence, Raw, Provenance, Findings, Role::Plan, Role::Scope];
+    let roles = [roles, vec![Role::Resources, Role::Message]].concat();
     let role = prop_oneof![
         prop::sample::select(roles),
         "later_[a-z]{1,9}".prop_map(Role::Other)
@@ -306,7 +270,9 @@ fn indexed(body: &Body) -> (Option<u64>, Option<&str>, Option<&str>, Option<&str
         Body::Missed(m) => (None, Some(&m.collector), Some(&m.source), m.target.as_deref()),
         Body::Scope(s) => (None, Some(&s.collector), Some(&s.source), None),
         Body::Evaluation(e) => (Some(e.snapshot), None, None, None),
+        Body::Alert(a) => (None, a.collector.as_deref(), a.source.as_deref(), None),
         Body::Key(_) | Body::Plan(_) | Body::Heartbeat(_) | Body::Recovery(_) => (None, None, None, None),
+        Body::Acknowledgement(_) | Body::Exception(_) => (None, None, None, None),
     }
 }
 

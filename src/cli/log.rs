@@ -10,7 +10,7 @@ use super::exit::{Exit, UsageError};
 use super::style::{self, Style};
 use super::{Common, Format, print_json, setup};
 use crate::control::TestResult;
-use crate::log::leaf::{Body, By, Heartbeat, Missed, format_time};
+use crate::log::leaf::{Alert, AlertState, Body, By, Heartbeat, Missed, format_time};
 use crate::log::store::{Entry, Filter, Reader};
 
 /// List what the log holds
@@ -162,9 +162,46 @@ fn summary(reader: &Reader, entry: &Entry) -> Result<String> {
                 style::count(results.len() as u64, "test", "tests")
             )
         }
+        Some(Body::Alert(alert)) => alert_summary(&alert),
+        Some(Body::Acknowledgement(said)) => {
+            format!("of alert {}, by {}: {}", said.alert, said.recorded_by, said.note)
+        }
+        Some(Body::Exception(exception)) => format!(
+            "from {} on {}, until {}: {}",
+            exception.test,
+            style::count(exception.resources, "resource", "resources"),
+            style::minute(exception.expires),
+            exception.reason
+        ),
         Some(Body::Recovery(recovery)) => format!("after {}: {}", recovery.directory, recovery.reason),
         None => "of a kind that this version does not know".to_owned(),
     })
+}
+
+fn alert_summary(alert: &Alert) -> String {
+    let event = alert.event.as_str().replace('_', " ");
+    let what = match &alert.test {
+        Some(test) => format!("{event}: {test}"),
+        None => event,
+    };
+    let about = match (alert.state, alert.alert) {
+        (AlertState::Closed, Some(opened)) => format!("closed: alert {opened}, {what}"),
+        (_, Some(opened)) => format!("alert {opened}, {what}"),
+        (_, None) => format!("{}, {what}", alert.severity),
+    };
+    let on = style::count(alert.resources, "resource", "resources");
+    match &alert.delivery {
+        Some(delivery) => {
+            let (channel, phase, answer) = (&delivery.channel, &delivery.phase, &delivery.answer);
+            let how = match alert.state {
+                AlertState::Undelivered => "given up, not delivered",
+                _ => "delivered",
+            };
+            format!("{about} ({phase}) {how} to {channel}: {answer}")
+        }
+        None if alert.resources > 0 => format!("{about} on {on}"),
+        None => about,
+    }
 }
 
 fn missed_summary(missed: &Missed) -> String {

@@ -14,8 +14,9 @@ mod lead;
 mod tail;
 
 pub use body::{
-    BlobRef, Body, By, ClockState, EvaluationLeaf, FailureLeaf, Heartbeat, Key, Missed, MissedReason,
-    OldHead, Plan, Recovery, Role, Scope, SelfTest, SnapshotLeaf, Ticks, Trigger,
+    Acknowledgement, Alert, AlertState, BlobRef, Body, By, ClockState, Delivery, EvaluationLeaf, Event,
+    Exception, FailureLeaf, Heartbeat, Key, Missed, MissedReason, OldHead, Plan, Recovery, Role, Scope,
+    SelfTest, SnapshotLeaf, Ticks, Trigger,
 };
 pub use lead::{Lead, lead};
 pub use tail::named_blobs;

@@ -238,7 +238,13 @@ fn scope_of(connection: &Connection, body: &Body) -> Result<[Option<String>; 3],
             })
             .map_err(writing)?
             .unwrap_or_default(),
-        Body::Key(_) | Body::Plan(_) | Body::Heartbeat(_) | Body::Recovery(_) => [None, None, None],
+        Body::Alert(a) => [a.collector.clone(), a.source.clone(), None],
+        Body::Key(_)
+        | Body::Plan(_)
+        | Body::Heartbeat(_)
+        | Body::Acknowledgement(_)
+        | Body::Exception(_)
+        | Body::Recovery(_) => [None, None, None],
     })
 }
 

@@ -7,8 +7,12 @@ use serde_json::Value;
 
 use super::super::tree::Hash;
 
+mod alert;
+
+pub use alert::{Acknowledgement, Alert, AlertState, Delivery, Event, Exception};
+
 /// The kinds that this version knows.
-pub(super) const KINDS: [&str; 9] = [
+pub(super) const KINDS: [&str; 12] = [
     "key",
     "plan",
     "scope",
@@ -17,6 +21,9 @@ pub(super) const KINDS: [&str; 9] = [
     "missed",
     "evaluation",
     "heartbeat",
+    "alert",
+    "acknowledgement",
+    "exception",
     "recovery",
 ];
 
@@ -40,6 +47,12 @@ pub enum Body {
     Evaluation(EvaluationLeaf),
     /// That the daemon runs, and how its clock stands.
     Heartbeat(Heartbeat),
+    /// That people are to know something, or were told.
+    Alert(Alert),
+    /// That somebody has taken on an alert, and what came of it.
+    Acknowledgement(Acknowledgement),
+    /// That failures of a test are approved for a time.
+    Exception(Exception),
     /// The log that this one takes over from.
     Recovery(Recovery),
 }
@@ -385,6 +398,10 @@ pub enum Role {
     Plan,
     /// Target names.
     Scope,
+    /// Ids of resources.
+    Resources,
+    /// A message as it was sent.
+    Message,
     /// One written by a later version.
     #[serde(untagged)]
     Other(String),

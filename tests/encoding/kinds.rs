@@ -1,0 +1,116 @@
+//! Leaves of the daemon, of what people were told, and of what they did.
+
+use evidenced::log::leaf::{
+    Acknowledgement, Alert, AlertState, Body, ClockState, Delivery, Event, Exception, Heartbeat, MAX_INTEGER,
+    Missed, MissedReason, Ticks,
+};
+use proptest::option;
+use proptest::prelude::*;
+
+use super::{integer, text, time};
+
+pub(super) fn missed() -> impl Strategy<Value = Body> {
+    use MissedReason::{
+        ClockStep, DaemonDown, DiskFull, Interrupted, Late, LogUnavailable, Maintenance, Overrun, Removed,
+    };
+    let reasons = vec![ClockStep, DaemonDown, DiskFull, Interrupted, Late];
+    let reasons = [reasons, vec![LogUnavailable, Maintenance, Overrun, Removed]].concat();
+    let ticks = (time(), time(), integer()).prop_map(|(first, last, count)| Ticks { first, last, count });
+    let rest = (prop::sample::select(reasons), option::of(text()));
+    (text(), text(), option::of(text()), ticks, rest).prop_map(|(collector, source, target, ticks, rest)| {
+        Body::Missed(Missed {
+            collector,
+            source,
+            target,
+            ticks,
+            reason: rest.0,
+            note: rest.1,
+        })
+    })
+}
+
+pub(super) fn heartbeat() -> impl Strategy<Value = Body> {
+    let edge = i64::try_from(MAX_INTEGER).unwrap() - 1;
+    let clock = (option::of(any::<bool>()), option::of(-1e9..1e9_f64), text());
+    let clock = clock.prop_map(|(synchronised, offset_ms, how)| ClockState {
+        synchronised,
+        offset_ms,
+        how,
+    });
+    let sizes = (integer(), integer(), integer(), option::of(integer()));
+    (text(), clock, option::of(-edge..edge), sizes).prop_map(|(version, clock, stepped_ms, sizes)| {
+        Body::Heartbeat(Heartbeat {
+            version,
+            uptime_s: sizes.0,
+            clock,
+            stepped_ms,
+            leaves: sizes.1,
+            store_bytes: sizes.2,
+            free_bytes: sizes.3,
+        })
+    })
+}
+
+pub(super) fn alert() -> impl Strategy<Value = Body> {
+    use AlertState::{Closed, Delivered, Noticed, Opened, Undelivered};
+    let state = prop::sample::select(vec![Opened, Closed, Noticed, Delivered, Undelivered]);
+    let event = prop::sample::select([Event::ALL.as_slice(), &[Event::Digest, Event::Trial]].concat());
+    let sent = (text(), text(), text(), any::<u32>(), text(), option::of(text()));
+    let delivery = sent.prop_map(|(channel, phase, key, attempts, answer, reference)| Delivery {
+        channel,
+        phase,
+        key,
+        attempts,
+        answer,
+        reference,
+    });
+    let scope = (option::of(text()), option::of(text()), option::of(text()));
+    let about = (option::of(integer()), option::of(integer()), integer(), text());
+    (scope, state, event, about, option::of(delivery)).prop_map(|(scope, state, event, about, delivery)| {
+        Body::Alert(Alert {
+            collector: scope.0,
+            source: scope.1,
+            state,
+            alert: about.0,
+            event,
+            severity: about.3,
+            test: scope.2,
+            about: about.1,
+            resources: about.2,
+            delivery,
+        })
+    })
+}
+
+pub(super) fn acknowledgement() -> impl Strategy<Value = Body> {
+    let came = (option::of(text()), option::of(text()), option::of(text()));
+    (integer(), text(), option::of(text()), came, text()).prop_map(|(alert, note, ticket, came, who)| {
+        Body::Acknowledgement(Acknowledgement {
+            alert,
+            note,
+            ticket,
+            cause: came.0,
+            correction: came.1,
+            response: came.2,
+            recorded_by: who,
+        })
+    })
+}
+
+pub(super) fn exception() -> impl Strategy<Value = Body> {
+    let who = (text(), text(), text());
+    let about = (text(), option::of(text()), integer(), option::of(text()));
+    (about, text(), who, time()).prop_map(|(about, reason, who, expires)| {
+        Body::Exception(Exception {
+            test: about.0,
+            only_source: about.1,
+            reason,
+            requested_by: who.0,
+            approved_by: who.1,
+            recorded_by: who.2,
+            expires,
+            resources: about.2,
+            ticket: about.3,
+        })
+    })
+}
