@@ -64,19 +64,25 @@ pub struct PlannedCollector {
     pub kinds: Vec<String>,
     /// Pairs of kind and attribute that take no part in drift.
     pub volatile: Vec<(String, String)>,
+    /// Pairs of kind and attribute that the vendor is known to introduce or set by itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub by_provider: Vec<(String, String)>,
 }
 
 impl PlannedCollector {
     /// What a collector says of itself.
     pub fn of(collector: &dyn Collector) -> Self {
+        let owned = |pairs: &[(&str, &str)]| {
+            let pairs = pairs.iter();
+            pairs
+                .map(|(kind, attribute)| (kind.to_string(), attribute.to_string()))
+                .collect()
+        };
         Self {
             version: collector.version().to_owned(),
             kinds: collector.kinds().iter().map(ToString::to_string).collect(),
-            volatile: collector
-                .volatile()
-                .iter()
-                .map(|(kind, attribute)| (kind.to_string(), attribute.to_string()))
-                .collect(),
+            volatile: owned(collector.volatile()),
+            by_provider: owned(collector.by_provider()),
         }
     }
 }

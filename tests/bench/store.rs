@@ -142,6 +142,7 @@ fn begin(log: &Appender, paths: &Paths) -> u64 {
                 version: "1".to_owned(),
                 kinds: vec!["host.time".to_owned()],
                 volatile: Vec::new(),
+                by_provider: Vec::new(),
             },
         )]),
         rules: Rules::shipped().unwrap(),

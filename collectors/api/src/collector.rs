@@ -28,6 +28,12 @@ pub trait Collector: Send + Sync {
         &[]
     }
 
+    /// Attributes that the vendor is known to introduce or set by itself, as pairs of resource kind and attribute. Where
+    /// one was absent or null and now is not, the vendor changed it, not the company: that is no drift.
+    fn by_provider(&self) -> &'static [(&'static str, &'static str)] {
+        &[]
+    }
+
     /// The targets in scope now, in a stable order. One snapshot or one failure follows for each.
     async fn targets(&self, run: &Run<'_>) -> Result<Vec<Target>, CollectError>;
 

@@ -105,11 +105,16 @@ impl Collector for S3Encryption {
     }
 
     fn version(&self) -> &'static str {
-        "1"
+        "2"
     }
 
     fn kinds(&self) -> &'static [&'static str] {
         &["aws.s3.bucket", "aws.s3.account_public_access"]
+    }
+
+    /// Since April 2026 AWS blocks customers' own keys by itself, bucket after bucket.
+    fn by_provider(&self) -> &'static [(&'static str, &'static str)] {
+        &[("aws.s3.bucket", "sse_c_blocked")]
     }
 
     async fn targets(&self, run: &Run<'_>) -> Result<Vec<Target>, CollectError> {

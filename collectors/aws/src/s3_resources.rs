@@ -272,7 +272,10 @@ impl AskedBucket {
             .with("kms_key", key.map_or(Value::Null, Value::from))
             .with(
                 "sse_c_blocked",
-                blocked.is_some_and(|blocked| blocked.encryption_type().contains(&EncryptionType::SseC)),
+                // A bucket that nobody ever set it on, nor AWS, says nothing of it: no upload is refused.
+                blocked.map_or(Value::Null, |blocked| {
+                    blocked.encryption_type().contains(&EncryptionType::SseC).into()
+                }),
             );
         if !algorithm.is_some_and(|algorithm| algorithm.starts_with("aws:kms")) {
             return s3_keys::without(resource);

@@ -140,7 +140,7 @@ async fn buckets_are_read_setting_by_setting() {
         ("region", json!("eu-west-1")),
         ("encryption_algorithm", json!("AES256")),
         ("kms_key_rotates", json!(null)),
-        ("sse_c_blocked", json!(false)),
+        ("sse_c_blocked", json!(null)),
         ("block_public_acls", json!(false)),
         ("policy_public", json!(false)),
         ("acl_public", json!(true)),
