@@ -6,6 +6,7 @@ pub mod clock;
 pub mod config;
 pub mod control;
 pub mod daemon;
+pub mod drift;
 pub mod duty;
 pub mod log;
 pub mod plan;
