@@ -8,6 +8,7 @@ pub mod control;
 pub mod daemon;
 pub mod drift;
 pub mod duty;
+pub mod history;
 pub mod log;
 pub mod plan;
 pub mod registry;

@@ -411,7 +411,7 @@ fn without_id(breach: &str) -> String {
 }
 
 /// Earlier evidence that is damaged is for `verify` to report; here it only means that there is none to compare with.
-fn undamaged<T>(read: Result<Option<T>, StoreError>) -> Result<Option<T>, StoreError> {
+pub(crate) fn undamaged<T>(read: Result<Option<T>, StoreError>) -> Result<Option<T>, StoreError> {
     match read {
         Err(error) if error.is_damage() => Ok(None),
         read => read,

@@ -267,6 +267,23 @@ impl Reader {
         found.map_err(reading)
     }
 
+    /// The newest leaf of a kind and scope among those before `seq`.
+    pub fn newest_before(
+        &self,
+        seq: u64,
+        kind: &str,
+        (collector, source, target): (&str, &str, Option<&str>),
+    ) -> Result<Option<u64>, StoreError> {
+        let sql = "SELECT max(seq) FROM entry WHERE collector = ? AND source = ? AND target IS ? AND kind = ? AND seq < ?";
+        self.connection
+            .prepare_cached(sql)
+            .and_then(|mut statement| {
+                let scope = params![collector, source, target, kind, seq];
+                statement.query_row(scope, |row| row.get(0))
+            })
+            .map_err(reading)
+    }
+
     /// The newest evaluation of a snapshot.
     pub fn evaluation_of(&self, snapshot: u64) -> Result<Option<u64>, StoreError> {
         self.connection
