@@ -14,6 +14,8 @@ mod account;
 mod collecting;
 #[path = "cli/daemon.rs"]
 mod daemon;
+#[path = "cli/drift.rs"]
+mod drift;
 #[path = "cli/killed.rs"]
 mod killed;
 #[path = "cli/operating.rs"]

@@ -2,16 +2,16 @@
 
 use anyhow::{Context as _, Result};
 use serde::Serialize;
-use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
-
-use evidenced_collector_api::Resource;
 
 use super::exit::{Exit, UsageError};
 use super::style::{self, Style};
 use super::{Common, Format, print_json, setup};
-use crate::log::leaf::{self, Body, Leaf, Role, SnapshotLeaf};
+use crate::control::{Outcome, TestId};
+use crate::drift::{Difference, Resources, Said, differences};
+use crate::history;
+use crate::log::leaf::{self, Body, Leaf, SnapshotLeaf};
 use crate::log::store::Reader;
 use crate::plan::Plan;
 use crate::round;
@@ -46,36 +46,27 @@ struct Shown {
     findings: Vec<FindingChange>,
 }
 
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Serialize)]
 struct Name {
     kind: String,
     id: String,
 }
 
-/// An attribute that differs. A side is null where the attribute is not there.
 #[derive(Serialize)]
 struct Change {
     kind: String,
     id: String,
-    attribute: String,
-    before: Side,
-    after: Side,
+    #[serde(flatten)]
+    difference: Difference,
 }
 
-#[derive(Clone, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum Side {
-    Known(Value),
-    Unknown(String),
-    Absent,
-}
-
+/// A side is null where the resource has no finding.
 #[derive(Serialize)]
 struct FindingChange {
-    test: String,
+    test: TestId,
     resource: String,
-    before: Option<String>,
-    after: Option<String>,
+    before: Option<Outcome>,
+    after: Option<Outcome>,
 }
 
 pub(super) fn run(common: &Common, arguments: &Arguments, out: &mut dyn Write) -> Result<Exit> {
@@ -109,10 +100,8 @@ pub(super) fn run(common: &Common, arguments: &Arguments, out: &mut dyn Write) -
     } else {
         volatile(&reader, &b.1)?
     };
-    let (before, after) = (
-        by_name(&reader, arguments.a, &a.0)?,
-        by_name(&reader, arguments.b, &b.0)?,
-    );
+    let resources = |leaf: &Leaf| round::resources(&reader, leaf.seq, leaf).map(Resources::new);
+    let (before, after) = (resources(&a.0)?, resources(&b.0)?);
     let shown = Shown {
         a: arguments.a,
         b: arguments.b,
@@ -121,18 +110,10 @@ pub(super) fn run(common: &Common, arguments: &Arguments, out: &mut dyn Write) -
             reader.evaluation_of(first)?.is_some(),
             reader.evaluation_of(last)?.is_some(),
         ],
-        appeared: after
-            .keys()
-            .filter(|name| !before.contains_key(*name))
-            .cloned()
-            .collect(),
-        vanished: before
-            .keys()
-            .filter(|name| !after.contains_key(*name))
-            .cloned()
-            .collect(),
+        appeared: missing(&after, &before),
+        vanished: missing(&before, &after),
         changed: changes(&before, &after, &volatile),
-        findings: finding_changes(&findings(&reader, arguments.a)?, &findings(&reader, arguments.b)?),
+        findings: finding_changes(&findings(&reader, first)?, &findings(&reader, last)?),
     };
     match common.format {
         Format::Json => print_json(out, &shown)?,
@@ -163,54 +144,29 @@ fn volatile(reader: &Reader, snapshot: &SnapshotLeaf) -> Result<BTreeSet<(String
         .unwrap_or_default())
 }
 
-fn by_name(reader: &Reader, seq: u64, leaf: &Leaf) -> Result<BTreeMap<Name, Resource>> {
-    let resources = round::resources(reader, seq, leaf)?;
-    Ok(resources
-        .into_iter()
-        .map(|resource| {
-            (
-                Name {
-                    kind: resource.kind.clone(),
-                    id: resource.id.clone(),
-                },
-                resource,
-            )
+/// The resources that another snapshot lacks.
+fn missing(of: &Resources, other: &Resources) -> Vec<Name> {
+    of.iter()
+        .filter(|resource| other.get(&resource.kind, &resource.id).is_none())
+        .map(|resource| Name {
+            kind: resource.kind.clone(),
+            id: resource.id.clone(),
         })
-        .collect())
+        .collect()
 }
 
-fn changes(
-    before: &BTreeMap<Name, Resource>,
-    after: &BTreeMap<Name, Resource>,
-    volatile: &BTreeSet<(String, String)>,
-) -> Vec<Change> {
+fn changes(before: &Resources, after: &Resources, volatile: &BTreeSet<(String, String)>) -> Vec<Change> {
     let mut changes = Vec::new();
-    for (name, old) in before {
-        let Some(new) = after.get(name) else { continue };
-        let attributes: BTreeSet<&String> = [&old.attributes, &new.attributes]
-            .into_iter()
-            .flat_map(BTreeMap::keys)
-            .chain(old.unknown.keys())
-            .chain(new.unknown.keys())
-            .collect();
-        if old.name != new.name {
-            changes.push(Change {
-                kind: name.kind.clone(),
-                id: name.id.clone(),
-                attribute: "name".to_owned(),
-                before: Side::Known(old.name.clone().into()),
-                after: Side::Known(new.name.clone().into()),
-            });
-        }
-        for attribute in attributes {
-            let (before, after) = (side(old, attribute), side(new, attribute));
-            if before != after && !volatile.contains(&(name.kind.clone(), attribute.clone())) {
+    for old in before.iter() {
+        let Some(new) = after.get(&old.kind, &old.id) else {
+            continue;
+        };
+        for difference in differences(old, new) {
+            if !volatile.contains(&(old.kind.clone(), difference.attribute.clone())) {
                 changes.push(Change {
-                    kind: name.kind.clone(),
-                    id: name.id.clone(),
-                    attribute: attribute.clone(),
-                    before,
-                    after,
+                    kind: old.kind.clone(),
+                    id: old.id.clone(),
+                    difference,
                 });
             }
         }
@@ -218,42 +174,19 @@ fn changes(
     changes
 }
 
-fn side(resource: &Resource, attribute: &str) -> Side {
-    match (
-        resource.attributes.get(attribute),
-        resource.unknown.get(attribute),
-    ) {
-        (Some(value), _) => Side::Known(value.clone()),
-        (None, Some(reason)) => Side::Unknown(reason.clone()),
-        (None, None) => Side::Absent,
-    }
-}
-
 /// Outcomes by test and resource.
-fn findings(reader: &Reader, snapshot: u64) -> Result<BTreeMap<(String, String), String>> {
-    let Some(seq) = reader.evaluation_of(snapshot)? else {
-        return Ok(BTreeMap::new());
+fn findings(reader: &Reader, snapshot: u64) -> Result<BTreeMap<(TestId, String), Outcome>> {
+    let findings = history::findings_of(reader, snapshot)?.unwrap_or_default();
+    let outcome = |(test, resource, said): (&TestId, &str, &Said)| {
+        let key = (test.clone(), resource.to_owned());
+        (key, said.outcome)
     };
-    let blobs = reader.leaf(seq)?.map(|leaf| leaf.blobs).unwrap_or_default();
-    let Some(blob) = blobs.iter().find(|blob| blob.role == Role::Findings) else {
-        return Ok(BTreeMap::new());
-    };
-    let payload: Value = serde_json::from_slice(&reader.payload(&blob.sha256)?.unwrap_or_default())?;
-    let text = |finding: &Value, name: &str| finding[name].as_str().unwrap_or_default().to_owned();
-    let findings = payload["findings"].as_array().into_iter().flatten();
-    Ok(findings
-        .map(|finding| {
-            (
-                (text(finding, "test"), text(finding, "resource")),
-                text(finding, "outcome"),
-            )
-        })
-        .collect())
+    Ok(findings.iter().map(outcome).collect())
 }
 
 fn finding_changes(
-    before: &BTreeMap<(String, String), String>,
-    after: &BTreeMap<(String, String), String>,
+    before: &BTreeMap<(TestId, String), Outcome>,
+    after: &BTreeMap<(TestId, String), Outcome>,
 ) -> Vec<FindingChange> {
     let all: BTreeSet<_> = before.keys().chain(after.keys()).collect();
     let differing = all.into_iter().filter(|key| before.get(*key) != after.get(*key));
@@ -261,8 +194,8 @@ fn finding_changes(
         .map(|key| FindingChange {
             test: key.0.clone(),
             resource: key.1.clone(),
-            before: before.get(key).cloned(),
-            after: after.get(key).cloned(),
+            before: before.get(key).copied(),
+            after: after.get(key).copied(),
         })
         .collect()
 }
@@ -313,29 +246,21 @@ fn print_text(out: &mut dyn Write, shown: &Shown, volatile: bool) -> Result<()> 
             "~ {} {}: {} {} → {}",
             style::plain(&change.kind),
             style.strong(&style::plain(&change.id)),
-            style::plain(&change.attribute),
-            words(&change.before),
-            words(&change.after)
+            style::plain(&change.difference.attribute),
+            style::side(&change.difference.before),
+            style::side(&change.difference.after)
         )?;
     }
     for finding in &shown.findings {
-        let word = |outcome: &Option<String>| outcome.clone().unwrap_or_else(|| "none".to_owned());
+        let word = |outcome: Option<Outcome>| outcome.map_or("none", Outcome::as_str);
         writeln!(
             out,
             "! {} on {}: {} → {}",
-            style.strong(&finding.test),
+            style.strong(finding.test.as_str()),
             style::plain(&finding.resource),
-            word(&finding.before),
-            word(&finding.after)
+            word(finding.before),
+            word(finding.after)
         )?;
     }
     Ok(())
-}
-
-fn words(side: &Side) -> String {
-    match side {
-        Side::Known(value) => style::plain(&value.to_string()),
-        Side::Unknown(reason) => format!("unknown ({})", style::plain(reason)),
-        Side::Absent => "absent".to_owned(),
-    }
 }

@@ -1,16 +1,16 @@
 //! `evidenced log`: list what the log holds.
 
 use anyhow::Result;
-use chrono::{DateTime, Datelike as _, Days, NaiveDate, Utc};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use std::io::Write;
 
-use super::exit::{Exit, UsageError};
+use super::exit::Exit;
+use super::select::{self, About, Within};
 use super::style::{self, Style};
 use super::{Common, Format, print_json, setup};
 use crate::control::TestResult;
-use crate::log::leaf::{Alert, AlertState, Body, By, Heartbeat, Missed, format_time};
+use crate::log::leaf::{Alert, AlertState, Body, By, Heartbeat, Missed};
 use crate::log::store::{Entry, Filter, Reader};
 
 /// List what the log holds
@@ -21,24 +21,13 @@ Examples:
   evidenced log --kind failure --from 2026-01-01 --to 2026-03-31
   evidenced log --target web-1 -n 0 --format json")]
 pub(super) struct Arguments {
-    /// From this time on: RFC 3339, or a date (UTC)
-    #[arg(long, value_name = "TIME")]
-    from: Option<String>,
-    /// Before this time, or up to the end of this date (UTC)
-    #[arg(long, value_name = "TIME")]
-    to: Option<String>,
+    #[command(flatten)]
+    within: Within,
     /// Only leaves of this kind; may be given more than once
     #[arg(long, value_name = "KIND")]
     kind: Vec<String>,
-    /// Only of this collector
-    #[arg(long, value_name = "ID")]
-    collector: Option<String>,
-    /// Only of this source
-    #[arg(long, value_name = "NAME")]
-    source: Option<String>,
-    /// Only of this target
-    #[arg(long, value_name = "NAME")]
-    target: Option<String>,
+    #[command(flatten)]
+    about: About,
     /// At most so many, the newest; 0 for all
     #[arg(short = 'n', long, default_value_t = 50, value_name = "N")]
     limit: u64,
@@ -53,18 +42,10 @@ struct Shown {
 pub(super) fn run(common: &Common, arguments: &Arguments, out: &mut dyn Write) -> Result<Exit> {
     let reader = setup::reader(common)?;
     let filter = Filter {
-        from: arguments
-            .from
-            .as_deref()
-            .map(|text| time(text, false))
-            .transpose()?,
-        to: arguments.to.as_deref().map(|text| time(text, true)).transpose()?,
         kinds: arguments.kind.clone(),
-        collector: arguments.collector.clone(),
-        source: arguments.source.clone(),
-        target: arguments.target.clone(),
         // One more than is shown tells whether there are more.
         limit: (arguments.limit > 0).then_some(arguments.limit.saturating_add(1)),
+        ..select::filter(&arguments.within, &arguments.about)?
     };
     let mut entries = reader.entries(&filter)?;
     let more = arguments.limit > 0 && entries.len() as u64 > arguments.limit;
@@ -235,41 +216,4 @@ fn heartbeat_summary(heartbeat: &Heartbeat) -> String {
         heartbeat.version,
         heartbeat.uptime_s / 3600
     )
-}
-
-/// A time in the leaves' form. A date as the end of a range means its last instant.
-fn time(text: &str, end: bool) -> Result<String> {
-    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
-        return Ok(format_time(time.with_timezone(&Utc)));
-    }
-    let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok();
-    let date = if end {
-        date.and_then(|date| date.checked_add_days(Days::new(1)))
-    } else {
-        date
-    };
-    // Times are compared as text, of four digits for the year.
-    let date = date.filter(|date| (0..=9999).contains(&date.year()));
-    date.map(|date| format!("{date}T00:00:00.000Z")).ok_or_else(|| {
-        UsageError::error(
-            format!("{text:?} is no time"),
-            "write 2026-11-21, which is meant in UTC, or 2026-11-21T14:00:00Z",
-        )
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_date_means_all_of_that_day() {
-        assert_eq!(time("2026-11-21", false).unwrap(), "2026-11-21T00:00:00.000Z");
-        assert_eq!(time("2026-11-21", true).unwrap(), "2026-11-22T00:00:00.000Z");
-        assert_eq!(
-            time("2026-11-21T02:00:00+02:00", true).unwrap(),
-            "2026-11-21T00:00:00.000Z"
-        );
-        assert!(time("yesterday", false).is_err());
-    }
 }

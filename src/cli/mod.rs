@@ -12,12 +12,14 @@ mod checkpoint;
 mod collect;
 mod completions;
 mod diff;
+mod drift;
 mod exit;
 mod init;
 mod key;
 mod log;
 mod logging;
 mod recover;
+mod select;
 mod setup;
 mod show;
 mod status;
@@ -95,6 +97,7 @@ For the control owner:
   log           List what the log holds
   show          Show a leaf with its evidence, provenance and findings
   diff          What changed between two snapshots
+  drift         What changed from snapshot to snapshot, and why
 
 For the auditor:
   verify        Check that a log is whole and unchanged
@@ -118,6 +121,7 @@ enum Command {
     Log(log::Arguments),
     Show(show::Arguments),
     Diff(diff::Arguments),
+    Drift(drift::Arguments),
     Verify(verify::Arguments),
     Checkpoint(checkpoint::Arguments),
     Key(key::Arguments),
@@ -154,6 +158,7 @@ pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<Exit> {
         Command::Log(arguments) => log::run(common, arguments, out),
         Command::Show(arguments) => show::run(common, arguments, out),
         Command::Diff(arguments) => diff::run(common, arguments, out),
+        Command::Drift(arguments) => drift::run(common, arguments, out),
         Command::Verify(arguments) => verify::run(common, arguments, out),
         Command::Checkpoint(arguments) => checkpoint::run(common, arguments, out),
         Command::Key(arguments) => key::run(common, arguments, out),

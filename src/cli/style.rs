@@ -5,6 +5,7 @@ use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
 use std::io::IsTerminal as _;
 
 use crate::control::Outcome;
+use crate::drift::Side;
 
 /// What the terminal can show.
 #[derive(Clone, Copy, Debug)]
@@ -140,6 +141,15 @@ pub(super) fn words(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::NotApplicable => "no occurrence",
         outcome => outcome.as_str(),
+    }
+}
+
+/// What is known of an attribute.
+pub(super) fn side(side: &Side) -> String {
+    match side {
+        Side::Known(value) => plain(&value.to_string()),
+        Side::Unknown(reason) => format!("unknown ({})", plain(reason)),
+        Side::Absent => "absent".to_owned(),
     }
 }
 

@@ -360,6 +360,7 @@ async fn a_name_from_a_source_can_not_write_over_what_is_said_of_it() {
         &["show", "3"][..],
         &["show", "4"],
         &["diff", "3", "5"],
+        &["drift", "--all"],
         &["log"],
         &["status"],
     ] {
