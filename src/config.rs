@@ -5,7 +5,8 @@
 //! no secrets, only where they are (see [`crate::secret`]).
 //!
 //! What only others can judge is left to them with its place in the text: whether a vendor or a collector exists
-//! (the registry), what a vendor's settings say (the collector), what a schedule means (the daemon). They report
+//! (the registry), what a vendor's settings say (the collector), what a collector's schedule means (the registry too), which
+//! types of channel there are and what their settings say, and whether a route can match ([`crate::alert`]). They report
 //! through [`Config::problem`].
 
 use sha2::{Digest as _, Sha256};
@@ -19,6 +20,8 @@ use toml::de::DeTable;
 
 use evidenced_collector_api::SettingsError;
 
+mod alerts;
+mod channel;
 mod daemon;
 mod lookup;
 mod names;
@@ -28,10 +31,12 @@ mod source;
 #[cfg(test)]
 mod tests;
 
+pub use alerts::{Alerts, Digest, Quiet};
+pub use channel::{Channel, Criteria, Owner, Route};
 pub use daemon::{Daemon, Maintenance};
 pub use lookup::Environment;
-pub use names::{CollectorId, KeepRaw, LogName, ScheduleText, SourceName, Vendor};
-pub use problem::{ConfigError, Position, Problem, closest, locate};
+pub use names::{ChannelName, ChannelType, CollectorId, KeepRaw, LogName, ScheduleText, SourceName, Vendor};
+pub use problem::{ConfigError, Position, Problem, closest, locate, there_are};
 pub use section::Rejected;
 pub use source::{CollectorEntry, Settings, Source};
 
@@ -57,6 +62,14 @@ pub struct Config {
     pub maintenance: Vec<Maintenance>,
     /// What evidence is collected from, at least one, in the order of the file.
     pub sources: Vec<Source>,
+    /// What people are told of, and how often.
+    pub alerts: Alerts,
+    /// Who can be told, in the order of the file.
+    pub channels: Vec<Channel>,
+    /// Which alerts go where; without any, all go to every channel.
+    pub routes: Vec<Route>,
+    /// Who gets a digest.
+    pub owners: Vec<Owner>,
     text: Text,
 }
 
@@ -75,12 +88,16 @@ const EMBEDDED: &str = include_str!("../config.example.toml");
 /// Far above any configuration by hand, far below what would trouble the machine.
 const SIZE_LIMIT: u64 = 1 << 20;
 
-const TOP_KEYS: [&str; 6] = [
+const TOP_KEYS: [&str; 10] = [
     "name",
     "control_files",
     "store",
     "daemon",
     "maintenance",
+    "alerts",
+    "channel",
+    "route",
+    "owner",
     "source",
 ];
 const STORE_KEYS: [&str; 2] = ["directory", "raw"];
@@ -110,6 +127,14 @@ impl Config {
         let daemon = reader.daemon(&top);
         let maintenance = reader.maintenance(&top);
         let sources = reader.sources(&top);
+        let channels = reader.channels(&top);
+        let routes = reader.routes(&top);
+        let owners = reader.owners(&top);
+        let alerts = reader.alerts(&top, !owners.is_empty());
+        // A channel that was refused would be missing here too.
+        if reader.problems.is_empty() {
+            reader.reached(&channels, &routes, &owners, &sources);
+        }
         ConfigError::check(reader.problems)?;
 
         Ok(Self {
@@ -121,6 +146,10 @@ impl Config {
             daemon,
             maintenance,
             sources,
+            alerts,
+            channels,
+            routes,
+            owners,
             text: Text(Arc::clone(&text)),
         })
     }
@@ -152,16 +181,37 @@ impl Config {
 
     /// What a collector found wrong in its settings. Where its message has two lines, the second says what to do.
     pub fn settings_problem(&self, source: &Source, error: &SettingsError) -> Problem {
-        let span = error.span.clone().unwrap_or_else(|| source.settings.span());
-        let (what, help) = match error.message.split_once('\n') {
-            Some((what, help)) => (what, Some(help.to_owned())),
-            None => (error.message.as_str(), None),
-        };
-        let mut problem = self.problem(&span, format!("settings of source \"{}\": {what}", source.name));
         let vendor = source.vendor.get_ref().as_str();
         let listed = format!("collectors/{vendor}/README.md lists the settings of this type");
-        problem.help = Some(help.unwrap_or(listed));
-        problem
+        self.wrong_settings(
+            &source.settings,
+            &format!("source \"{}\"", source.name),
+            error,
+            listed,
+        )
+    }
+
+    /// What is wrong in a channel's settings, likewise.
+    pub fn channel_problem(&self, channel: &Channel, error: &SettingsError) -> Problem {
+        let listed = "config.example.toml lists the settings of this type".to_owned();
+        let whose = format!("channel \"{}\"", channel.name.get_ref());
+        self.wrong_settings(&channel.settings, &whose, error, listed)
+    }
+
+    fn wrong_settings(
+        &self,
+        settings: &Settings,
+        whose: &str,
+        error: &SettingsError,
+        listed: String,
+    ) -> Problem {
+        let span = error.span.clone().unwrap_or_else(|| settings.span());
+        let (what, help) = match error.message.split_once('\n') {
+            Some((what, help)) => (what, help.to_owned()),
+            None => (error.message.as_str(), listed),
+        };
+        self.problem(&span, format!("settings of {whose}: {what}"))
+            .help(help)
     }
 }
 

@@ -9,7 +9,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::config::{Config, ConfigError, Problem, Settings, closest};
+use crate::config::{Config, ConfigError, Problem, Settings, there_are};
 use crate::control::Rules;
 use crate::log::leaf::ClockState;
 use crate::plan::{Announced, Lists, PlannedCollector, PlannedSource};
@@ -232,9 +232,5 @@ pub fn lists(config: &Config, jobs: &[Job], rules: Rules) -> Lists {
 }
 
 fn unknown(problem: Problem, written: &str, known: &[&str]) -> Problem {
-    let known_text = known.join(", ");
-    match closest(written, known) {
-        Some(close) => problem.help(format!("did you mean \"{close}\"? there are: {known_text}")),
-        None => problem.help(format!("there are: {known_text}")),
-    }
+    problem.help(there_are(written, known))
 }

@@ -25,6 +25,14 @@ pub struct Vendor(String);
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CollectorId(String);
 
+/// The name of a channel, in kebab case: `on-call`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ChannelName(String);
+
+/// The type of a channel: `slack`. Which ones there are is known to [`crate::alert::channel`] alone.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ChannelType(String);
+
 /// When a collector runs, as written; [`crate::schedule`] reads it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScheduleText(String);
@@ -104,12 +112,21 @@ word!(
 );
 word!(
     SourceName,
-    |text| text.len() <= 64
-        && text
-            .split('-')
-            .all(|part| !part.is_empty() && part.bytes().all(letter_or_digit)),
+    |text| kebab_case(text),
     "is not in kebab case",
     "1 to 64 of a-z and 0-9, in parts joined by single hyphens: name = \"this-machine\""
+);
+word!(
+    ChannelName,
+    |text| kebab_case(text),
+    "is not in kebab case",
+    "1 to 64 of a-z and 0-9, in parts joined by single hyphens: name = \"on-call\""
+);
+word!(
+    ChannelType,
+    |text| text.starts_with(|c: char| c.is_ascii_lowercase()) && identifier(text),
+    "is not the type of a channel",
+    "a type in a-z, 0-9 and underscore: type = \"slack\""
 );
 word!(
     Vendor,
@@ -140,6 +157,13 @@ fn letter_or_digit(byte: u8) -> bool {
     byte.is_ascii_lowercase() || byte.is_ascii_digit()
 }
 
+fn kebab_case(text: &str) -> bool {
+    text.len() <= 64
+        && text
+            .split('-')
+            .all(|part| !part.is_empty() && part.bytes().all(letter_or_digit))
+}
+
 fn identifier(text: &str) -> bool {
     !text.is_empty() && text.len() <= 64 && text.bytes().all(|b| letter_or_digit(b) || b == b'_')
 }
@@ -168,6 +192,8 @@ macro_rules! length {
         }
     };
 }
+
+pub(super) use length;
 
 length!(
     Deadline,

@@ -166,6 +166,18 @@ pub(super) fn did_you_mean(written: &str, known: &[&str]) -> String {
     }
 }
 
+/// `did you mean "ops"? there are: …`
+pub fn there_are(written: &str, known: &[&str]) -> String {
+    if known.is_empty() {
+        return "there are none".to_owned();
+    }
+    let listed = known.join(", ");
+    match closest(written, known) {
+        Some(meant) => format!("did you mean \"{meant}\"? there are: {listed}"),
+        None => format!("there are: {listed}"),
+    }
+}
+
 /// The known word that was probably meant by what is written.
 pub fn closest<'k>(written: &str, known: &[&'k str]) -> Option<&'k str> {
     known

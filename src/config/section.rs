@@ -150,6 +150,56 @@ impl Reader<'_> {
         number
     }
 
+    /// Whether a key that may be absent says `true`; none also if it was refused.
+    pub(super) fn flag(&mut self, key: &str, section: &Section<'_>) -> Option<bool> {
+        let value = section.get(key)?;
+        let flag = value.get_ref().as_bool();
+        if flag.is_none() {
+            self.mismatch(
+                key,
+                value,
+                "true or false",
+                &format!("{key} = true, or {key} = false"),
+            );
+        }
+        flag
+    }
+
+    /// The texts of a list at a key that may be absent, as a type that checks them; without those that were refused.
+    pub(super) fn words<T: FromStr<Err = Rejected>>(
+        &mut self,
+        key: &str,
+        section: &Section<'_>,
+        example: &str,
+    ) -> Vec<Spanned<T>> {
+        let Some(list) = section.get(key).and_then(|value| self.list(key, value, example)) else {
+            return Vec::new();
+        };
+        list.iter()
+            .filter_map(|value| self.text(key, value, example))
+            .collect()
+    }
+
+    /// The one of a few words that stands at a value.
+    pub(super) fn one_of(
+        &mut self,
+        key: &str,
+        value: &Spanned<DeValue<'_>>,
+        known: &[&'static str],
+    ) -> Option<&'static str> {
+        let Some(text) = value.get_ref().as_str() else {
+            let first = known.first().unwrap_or(&"");
+            self.mismatch(key, value, "text", &format!("{key} = \"{first}\""));
+            return None;
+        };
+        let found = known.iter().find(|word| **word == text).copied();
+        if found.is_none() {
+            let message = format!("{key} is none of the words known here");
+            self.problem(&value.span(), message, problem::there_are(text, known));
+        }
+        found
+    }
+
     /// The table at a key.
     pub(super) fn table<'t>(
         &mut self,

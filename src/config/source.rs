@@ -38,18 +38,20 @@ pub struct CollectorEntry {
     pub deadline: Option<Deadline>,
 }
 
-/// A vendor's settings, not read yet. They keep their places in the configuration's text, so that what the vendor
-/// finds wrong in them can be located. They are not shown by Debug.
+/// The settings of a vendor or of a type of channel, not read yet. They keep their places in the configuration's text, so
+/// that what is wrong in them can be located. They are not shown by Debug.
 #[derive(Clone)]
 pub struct Settings {
     text: Arc<str>,
-    /// Which of the text's sources.
-    source: usize,
+    /// The list they stand in: `source` or `channel`.
+    list: &'static str,
+    /// Which of the list.
+    index: usize,
     span: Range<usize>,
 }
 
 impl Settings {
-    /// Reads the settings as the vendor's type, which should deny unknown fields. The error's span is a range of
+    /// Reads the settings as the owner's type, which should deny unknown fields. The error's span is a range of
     /// bytes in the configuration's text, and its message names no value.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T, SettingsError> {
         self.read_quoting().map_err(|error| SettingsError {
@@ -63,15 +65,15 @@ impl Settings {
         let document = DeTable::parse(&self.text)?;
         let settings = document
             .get_ref()
-            .get("source")
-            .and_then(|sources| sources.get_ref().get(self.source))
-            .and_then(|source| source.get_ref().get("settings"))
+            .get(self.list)
+            .and_then(|list| list.get_ref().get(self.index))
+            .and_then(|entry| entry.get_ref().get("settings"))
             .cloned()
             .unwrap_or_else(|| Spanned::new(self.span.clone(), DeValue::Table(DeTable::new())));
         T::deserialize(ValueDeserializer::from(settings))
     }
 
-    /// The bytes of the configuration's text that hold them, or where there are none the source's header.
+    /// The bytes of the configuration's text that hold them, or where there are none the header of what they are for.
     pub fn span(&self) -> Range<usize> {
         self.span.clone()
     }
@@ -80,7 +82,8 @@ impl Settings {
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Settings")
-            .field("source", &self.source)
+            .field("list", &self.list)
+            .field("index", &self.index)
             .field("span", &self.span)
             .finish_non_exhaustive()
     }
@@ -131,7 +134,7 @@ impl Reader<'_> {
             let vendor = self
                 .required(&section, "type", "the vendor: type = \"host\"")
                 .and_then(|value| self.text("type", value, "type = \"host\""));
-            let settings = self.settings(&section, index, value.span());
+            let settings = self.settings(&section, "source", index, value.span());
             let collectors = self.collectors(&section);
             if let (Some(name), Some(vendor), Some(settings), Some(collectors)) =
                 (name, vendor, settings, collectors)
@@ -161,15 +164,24 @@ impl Reader<'_> {
         Some(name.into_inner())
     }
 
-    fn settings(&mut self, section: &Section<'_>, source: usize, header: Range<usize>) -> Option<Settings> {
+    /// The settings of an entry of a list, which may be absent: then they are empty.
+    pub(super) fn settings(
+        &mut self,
+        section: &Section<'_>,
+        list: &'static str,
+        index: usize,
+        header: Range<usize>,
+    ) -> Option<Settings> {
         let mut span = header;
         if let Some(value) = section.get("settings") {
-            self.table("settings", value, "settings = { }, or [source.settings]")?;
+            let example = format!("settings = {{ }}, or [{list}.settings]");
+            self.table("settings", value, &example)?;
             span = value.span();
         }
         Some(Settings {
             text: Arc::clone(self.text),
-            source,
+            list,
+            index,
             span,
         })
     }

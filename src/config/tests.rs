@@ -35,6 +35,8 @@ fn the_embedded_default_collects_the_baseline_of_this_machine() {
     assert_eq!(source.collectors.len(), 1);
     assert_eq!(source.collectors[0].id.get_ref().as_str(), "host.baseline");
     assert_eq!(source.collectors[0].schedule.get_ref().as_str(), "0 * * * *");
+    assert_eq!(config.alerts, Alerts::default());
+    assert!(config.channels.is_empty() && config.routes.is_empty() && config.owners.is_empty());
 }
 
 #[test]
@@ -44,6 +46,12 @@ fn the_example_mentions_every_key() {
         .chain(&STORE_KEYS)
         .chain(&super::daemon::DAEMON_KEYS)
         .chain(&super::daemon::MAINTENANCE_KEYS)
+        .chain(&super::alerts::ALERTS_KEYS)
+        .chain(&super::alerts::QUIET_KEYS)
+        .chain(&super::alerts::DIGEST_KEYS)
+        .chain(&super::channel::CHANNEL_KEYS)
+        .chain(&super::channel::ROUTE_KEYS)
+        .chain(&super::channel::OWNER_KEYS)
         .chain(&["type", "settings", "schedule", "timezone", "deadline"])
     {
         assert!(EMBEDDED.contains(key), "{key}");
@@ -121,7 +129,7 @@ fn places_are_right_after_a_byte_order_mark_and_carriage_returns() {
     assert_eq!(
         told(&format!("\u{feff}nmae = \"x\"\r\n{}", GOOD.replace('\n', "\r\n"))),
         "evidenced.toml:1:1: unknown key \"nmae\" at the top level\n  \
-         help: did you mean \"name\"? known keys: name, control_files, store, daemon, maintenance, source"
+         help: did you mean \"name\"? known keys: name, control_files, store, daemon, maintenance, alerts, channel, route, owner, source"
     );
 }
 

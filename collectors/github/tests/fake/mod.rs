@@ -123,6 +123,12 @@ impl Emulate {
         Self { server }
     }
 
+    /// The same program's Slack instead.
+    pub(crate) fn slack(seed: &serde_json::Value) -> Self {
+        let server = Peer::start("emulate.mjs", &["slack"], &seed.to_string());
+        Self { server }
+    }
+
     /// Where it answers as `https://api.github.com` does.
     pub(crate) fn url(&self) -> String {
         self.server.url()
