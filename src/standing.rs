@@ -1,14 +1,21 @@
 //! Where every target stands now: its newest snapshot and what the tests said of it, or why there is none. Reads only.
 //!
 //! A judgement speaks for the present only where it was made by the tests in force, from evidence that is not too old
-//! and not from the future; everything else is unknown.
+//! and not from the future; everything else is unknown. What it excepted fails where the exception has ended since.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use evidenced_collector_api::Covers;
+
 use crate::control::{ControlResult, Observed, Outcome, Test, TestId, TestResult, control_outcomes};
+use crate::exception::Sealed;
 use crate::log::leaf::{Body, FailureLeaf};
 use crate::log::store::Reader;
 use crate::plan::{Plan, PlanError};
+
+mod excepted;
+
+pub use excepted::Excepted;
 
 /// The newest that is known of one target in scope.
 #[derive(Debug)]
@@ -32,6 +39,8 @@ pub struct Observation {
     pub seq: u64,
     /// The end of what it covers.
     pub until: DateTime<Utc>,
+    /// Whether it is of events in an interval: facts of their time, which no later end of an exception changes.
+    pub interval: bool,
     /// Whether it is the whole population.
     pub complete: bool,
     /// How many resources.
@@ -49,6 +58,8 @@ pub struct Judgement {
     pub results: Vec<TestResult>,
     /// The tests that are in force in other words than those that judged: what they said no longer counts.
     pub outdated: Vec<TestId>,
+    /// The failures that exceptions covered, by test and exception.
+    pub excepted: Vec<Excepted>,
 }
 
 /// The plan in force and where every target in its scope stands.
@@ -70,6 +81,10 @@ pub fn standing(reader: &Reader) -> Result<Option<Standing>, PlanError> {
         return Ok(None);
     };
     let plan = Plan::sealed(reader, plan_seq)?;
+    let mut log = Log {
+        reader,
+        exceptions: Sealed::default(),
+    };
     let mut latest = Vec::new();
     for source in &plan.lists.sources {
         for collector in source.schedules.keys() {
@@ -80,11 +95,11 @@ pub fn standing(reader: &Reader) -> Result<Option<Standing>, PlanError> {
                 .transpose()?
                 .unwrap_or_default();
             if targets.is_empty() {
-                latest.push(latest_of(reader, &plan, (collector, &source.name, None), failed)?);
+                latest.push(log.latest_of(&plan, (collector, &source.name, None), failed)?);
             }
             for target in targets {
                 let scope = (collector.as_str(), source.name.as_str(), Some(target));
-                latest.push(latest_of(reader, &plan, scope, failed)?);
+                latest.push(log.latest_of(&plan, scope, failed)?);
             }
         }
     }
@@ -98,17 +113,7 @@ pub fn standing(reader: &Reader) -> Result<Option<Standing>, PlanError> {
 impl Standing {
     /// The leaves that it speaks from.
     pub fn leaves(&self) -> impl Iterator<Item = u64> {
-        let of_target = |latest: &Latest| {
-            let snapshot = latest.snapshot.as_ref();
-            let judgement = snapshot.and_then(|snapshot| snapshot.evaluation.as_ref());
-            let failure = latest.failure.as_ref().map(|(seq, ..)| *seq);
-            [
-                snapshot.map(|snapshot| snapshot.seq),
-                judgement.map(|judgement| judgement.seq),
-                failure,
-            ]
-        };
-        let targets = self.latest.iter().flat_map(of_target).flatten();
+        let targets = self.latest.iter().flat_map(Latest::leaves);
         std::iter::once(self.plan_seq).chain(targets)
     }
 
@@ -164,7 +169,41 @@ impl Standing {
         if self.tests(latest).any(|test| is_stale(test, snapshot, now)) {
             doubts.push("its evidence is older than its tests allow: collect again".to_owned());
         }
+        let counts = |excepted: &&Excepted| self.counts(latest, snapshot, judgement, &excepted.test, now);
+        let excepted = judgement.excepted.iter().filter(counts);
+        doubts.extend(excepted.filter_map(|excepted| excepted.doubt(snapshot.present(now))));
         doubts
+    }
+
+    /// What exceptions that are in force at `now` keep from failing on a target.
+    pub fn excepted<'a>(
+        &'a self,
+        latest: &'a Latest,
+        now: DateTime<Utc>,
+    ) -> impl Iterator<Item = &'a Excepted> {
+        let snapshot = latest.snapshot.as_ref();
+        let snapshot = snapshot.filter(|snapshot| !is_from_the_future(snapshot, now));
+        let judged = snapshot.and_then(|snapshot| Some((snapshot, snapshot.evaluation.as_ref()?)));
+        judged.into_iter().flat_map(move |(snapshot, judgement)| {
+            judgement.excepted.iter().filter(move |excepted| {
+                excepted.is_in_force(snapshot.present(now))
+                    && self.counts(latest, snapshot, judgement, &excepted.test, now)
+            })
+        })
+    }
+
+    /// Whether what a judgement says of a test speaks for `now`.
+    fn counts(
+        &self,
+        latest: &Latest,
+        snapshot: &Observation,
+        judgement: &Judgement,
+        test: &TestId,
+        now: DateTime<Utc>,
+    ) -> bool {
+        self.tests(latest)
+            .any(|known| known.id == *test && !is_stale(known, snapshot, now))
+            && !judgement.outdated.contains(test)
     }
 
     /// What each test in force says of a target at `now`.
@@ -180,17 +219,24 @@ impl Standing {
         let Some(judgement) = &snapshot.evaluation else {
             return results;
         };
-        let fresh: Vec<&Test> = self
-            .tests(latest)
-            .filter(|test| !is_stale(test, snapshot, now))
-            .collect();
         for result in &mut results {
             let judged = judgement.results.iter().find(|judged| judged.test == result.test);
             if let Some(judged) = judged
-                && fresh.iter().any(|test| test.id == result.test)
-                && !judgement.outdated.contains(&result.test)
+                && self.counts(latest, snapshot, judgement, &result.test, now)
             {
                 result.clone_from(judged);
+            }
+        }
+        let counting = |result: &&mut TestResult| result.excepted > 0;
+        for result in results.iter_mut().filter(counting) {
+            let of_test = |excepted: &&Excepted| excepted.test == result.test;
+            let ended = judgement.excepted.iter().filter(of_test);
+            let ended = ended.filter(|excepted| !excepted.is_in_force(snapshot.present(now)));
+            let failing: u64 = ended.map(|excepted| excepted.resources).sum();
+            if failing > 0 {
+                result.excepted = result.excepted.saturating_sub(failing);
+                result.fail += failing;
+                result.outcome = Outcome::Fail;
             }
         }
         results
@@ -214,81 +260,126 @@ fn is_stale(test: &Test, snapshot: &Observation, now: DateTime<Utc>) -> bool {
     now.signed_duration_since(snapshot.until) > test.max_age.length()
 }
 
-fn latest_of(
-    reader: &Reader,
-    plan: &Plan,
-    (collector, source, target): (&str, &str, Option<String>),
-    discovery_failed: Option<u64>,
-) -> Result<Latest, PlanError> {
-    let scope = (collector, source, target.as_deref());
-    let seq = if target.is_some() {
-        reader.newest("snapshot", Some(scope))?
-    } else {
-        None
-    };
-    let snapshot = match seq {
-        Some(seq) => observation(reader, plan, seq)?,
-        None => None,
-    };
-    let failed = reader
-        .newest("failure", Some(scope))?
-        .max(discovery_failed)
-        .filter(|failed| Some(*failed) > seq);
-    let failure = match failed {
-        Some(failed) => reader.leaf(failed)?.and_then(|leaf| match leaf.body {
-            Some(Body::Failure(body)) => Some((failed, leaf.time, body)),
-            _ => None,
-        }),
-        None => None,
-    };
-    Ok(Latest {
-        collector: collector.to_owned(),
-        source: source.to_owned(),
-        target,
-        snapshot,
-        failure,
-    })
+impl Latest {
+    fn leaves(&self) -> impl Iterator<Item = u64> {
+        let snapshot = self.snapshot.as_ref();
+        let judgement = snapshot.and_then(|snapshot| snapshot.evaluation.as_ref());
+        let excepted = judgement.map(|judgement| judgement.excepted.as_slice());
+        let own = [
+            snapshot.map(|snapshot| snapshot.seq),
+            judgement.map(|judgement| judgement.seq),
+            self.failure.as_ref().map(|(seq, ..)| *seq),
+        ];
+        let waivers = excepted.unwrap_or_default().iter().map(Excepted::leaf);
+        own.into_iter().chain(waivers).flatten()
+    }
 }
 
-fn observation(reader: &Reader, plan: &Plan, seq: u64) -> Result<Option<Observation>, PlanError> {
-    let Some(Body::Snapshot(snapshot)) = reader.leaf(seq)?.and_then(|leaf| leaf.body) else {
-        return Ok(None);
-    };
-    let evaluation = match reader.evaluation_of(seq)? {
-        Some(at) => judgement(reader, plan, &snapshot.collector, at)?,
-        None => None,
-    };
-    Ok(Some(Observation {
-        seq,
-        until: snapshot.covers.until(),
-        complete: snapshot.complete,
-        resources: snapshot.resources,
-        evaluation,
-    }))
+impl Observation {
+    /// For which instant exceptions must be in force for it to be excepted still.
+    fn present(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        if self.interval { self.until } else { now }
+    }
 }
 
-fn judgement(
-    reader: &Reader,
-    plan: &Plan,
-    collector: &str,
-    seq: u64,
-) -> Result<Option<Judgement>, PlanError> {
-    let Some(Body::Evaluation(body)) = reader.leaf(seq)?.and_then(|leaf| leaf.body) else {
-        return Ok(None);
-    };
-    // Results that can't be read are no results, and every test is unknown.
-    let Ok(results) = serde_json::from_value(body.results) else {
-        return Ok(None);
-    };
-    let outdated = match Plan::sealed_lists(reader, body.plan) {
-        Ok(judged_by) => plan.differing_tests(collector, &judged_by),
-        Err(PlanError::Store(error)) if !error.is_damage() => return Err(error.into()),
-        // By which rules it was judged can't be read any more: by none that count.
-        Err(_) => plan.tests(collector).map(|test| test.id.clone()).collect(),
-    };
-    Ok(Some(Judgement {
-        seq,
-        results,
-        outdated,
-    }))
+/// The log that is read from, with what is read of it once.
+struct Log<'a> {
+    reader: &'a Reader,
+    exceptions: Sealed,
+}
+
+impl Log<'_> {
+    fn latest_of(
+        &mut self,
+        plan: &Plan,
+        (collector, source, target): (&str, &str, Option<String>),
+        discovery_failed: Option<u64>,
+    ) -> Result<Latest, PlanError> {
+        let (reader, scope) = (self.reader, (collector, source, target.as_deref()));
+        let seq = if target.is_some() {
+            reader.newest("snapshot", Some(scope))?
+        } else {
+            None
+        };
+        let snapshot = match seq {
+            Some(seq) => self.observation(plan, seq)?,
+            None => None,
+        };
+        let failed = reader
+            .newest("failure", Some(scope))?
+            .max(discovery_failed)
+            .filter(|failed| Some(*failed) > seq);
+        let failure = match failed {
+            Some(failed) => reader.leaf(failed)?.and_then(|leaf| match leaf.body {
+                Some(Body::Failure(body)) => Some((failed, leaf.time, body)),
+                _ => None,
+            }),
+            None => None,
+        };
+        Ok(Latest {
+            collector: collector.to_owned(),
+            source: source.to_owned(),
+            target,
+            snapshot,
+            failure,
+        })
+    }
+
+    fn observation(&mut self, plan: &Plan, seq: u64) -> Result<Option<Observation>, PlanError> {
+        let reader = self.reader;
+        let Some(Body::Snapshot(snapshot)) = reader.leaf(seq)?.and_then(|leaf| leaf.body) else {
+            return Ok(None);
+        };
+        let mut observation = Observation {
+            seq,
+            until: snapshot.covers.until(),
+            interval: matches!(snapshot.covers, Covers::Interval { .. }),
+            complete: snapshot.complete,
+            resources: snapshot.resources,
+            evaluation: None,
+        };
+        if let Some(at) = reader.evaluation_of(seq)? {
+            let of = (snapshot.collector.as_str(), snapshot.source.as_str());
+            observation.evaluation = self.judgement(plan, of, &observation, at)?;
+        }
+        Ok(Some(observation))
+    }
+
+    fn judgement(
+        &mut self,
+        plan: &Plan,
+        (collector, source): (&str, &str),
+        of: &Observation,
+        seq: u64,
+    ) -> Result<Option<Judgement>, PlanError> {
+        let reader = self.reader;
+        let Some(leaf) = reader.leaf(seq)? else {
+            return Ok(None);
+        };
+        let Some(Body::Evaluation(body)) = &leaf.body else {
+            return Ok(None);
+        };
+        // Results that can't be read are no results, and every test is unknown.
+        let Ok(results) = serde_json::from_value::<Vec<TestResult>>(body.results.clone()) else {
+            return Ok(None);
+        };
+        let outdated = match Plan::sealed_lists(reader, body.plan) {
+            Ok(judged_by) => plan.differing_tests(collector, &judged_by),
+            Err(PlanError::Store(error)) if !error.is_damage() => return Err(error.into()),
+            // By which rules it was judged can't be read any more: by none that count.
+            Err(_) => plan.tests(collector).map(|test| test.id.clone()).collect(),
+        };
+        let excepted = if results.iter().any(|result| result.excepted > 0) {
+            let exceptions = self.exceptions.up_to_date(reader)?;
+            excepted::of(reader, exceptions, &leaf, &results, (source, of.seq, of.until))?
+        } else {
+            Vec::new()
+        };
+        Ok(Some(Judgement {
+            seq,
+            results,
+            outdated,
+            excepted,
+        }))
+    }
 }
