@@ -10,10 +10,13 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch as watch_channel};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use crate::alert::courier::{Bell, Courier};
+use crate::alert::outlet::Outlet;
+use crate::alert::raise::After;
 use crate::clock::SharedClock;
 use crate::config::{self, KeepRaw};
 use crate::duty::{self, Post};
@@ -32,7 +35,7 @@ mod timetable;
 mod turn;
 mod watch;
 
-pub use watch::{Watch, sizes};
+pub use watch::Watch;
 
 use timetable::Timetable;
 use watch::{Outcome, Shown};
@@ -52,6 +55,8 @@ pub struct Configured {
     pub raw: KeepRaw,
     /// Limits and manners.
     pub daemon: config::Daemon,
+    /// Who is told what.
+    pub outlet: Arc<Outlet>,
 }
 
 /// What the daemon is given once.
@@ -136,6 +141,13 @@ pub struct Daemon {
     /// As it was last told.
     clock_state: ClockState,
     stop: CancellationToken,
+    bell: Arc<Bell>,
+    /// Tells the courier of a new configuration.
+    outlet: watch_channel::Sender<Arc<Outlet>>,
+    /// The one task that it is: a set, since that ends its tasks when it is dropped.
+    courier: JoinSet<()>,
+    /// Ends the courier.
+    told: CancellationToken,
 }
 
 /// A job with its ticks.
@@ -168,12 +180,24 @@ impl Daemon {
     /// Settles what was left, seals the plan, and is ready to [`Self::run`].
     pub async fn begin(means: Means, configured: Configured) -> Result<Self, DaemonError> {
         let reader = Arc::new(Mutex::new(Reader::open(&means.paths)?));
-        let judged = round::judge_unjudged(&means.log, &reader).await?;
+        let after = configured.outlet.after();
+        let judged = round::judge_unjudged(&means.log, &reader, after).await?;
         if judged > 0 {
             tracing::info!("judged {judged} snapshots that had been left unjudged");
         }
         let watch = Arc::new(Watch::new(means.clock.clone(), means.paths.clone())?);
         let (now, monotonic) = (means.clock.now(), means.clock.monotonic());
+        let (outlet, newest) = watch_channel::channel(Arc::clone(&configured.outlet));
+        let (bell, told) = (Arc::new(Bell::default()), CancellationToken::new());
+        let courier = Courier {
+            log: means.log.clone(),
+            reader: Arc::new(Mutex::new(Reader::open(&means.paths)?)),
+            clock: means.clock.clone(),
+            outlet: newest,
+            bell: Arc::clone(&bell),
+        };
+        let mut task = JoinSet::new();
+        task.spawn_on(courier.run(told.clone()), &means.collectors);
         let mut daemon = Self {
             reader,
             watch,
@@ -193,6 +217,10 @@ impl Daemon {
             stepped: TimeDelta::zero(),
             clock_state: unknown_clock(),
             stop: CancellationToken::new(),
+            bell,
+            outlet,
+            courier: task,
+            told,
             means,
         };
         daemon.stepped = daemon.set_back_meanwhile(now)?;
@@ -212,6 +240,10 @@ impl Daemon {
         daemon.schedule(&[])?;
         daemon.watch.set_configured(true);
         Ok(daemon)
+    }
+
+    fn after(&self) -> After {
+        self.configured.outlet.after()
     }
 
     /// By how much the clock must have been set back since the newest leaf was written, if it was.
@@ -309,6 +341,7 @@ impl Daemon {
                 },
             )) => {
                 self.running.remove(&id);
+                self.bell.ended(&post);
                 self.watch.ran(&post, took);
                 match taken {
                     Ok(taken) => span.in_scope(|| self.note(&post, tick, &taken)),
@@ -323,6 +356,9 @@ impl Daemon {
             }
             Err(error) => {
                 let post = self.running.remove(&error.id());
+                if let Some(post) = &post {
+                    self.bell.ended(post);
+                }
                 tracing::error!("a run of {post:?} broke off, which is a bug: {error}");
                 self.trouble = Some(Trouble {
                     reason: MissedReason::Interrupted,
@@ -389,6 +425,10 @@ impl Daemon {
         self.clock_state = state.unwrap_or_else(|_| unknown_clock());
         if let Err(error) = self.heartbeat().await {
             tracing::warn!("the last heartbeat could not be written: {error}");
+        }
+        self.told.cancel();
+        if tokio::time::timeout(END, self.courier.join_next()).await.is_err() {
+            tracing::warn!("a channel does not answer: what it was to be told waits for the next start");
         }
         self.tasks.detach_all();
         Ok(())

@@ -107,6 +107,14 @@ impl History {
         })
     }
 
+    /// A snapshot with its resources and findings; none if the leaf is none, or can't be read.
+    pub fn snapshot_at(&mut self, reader: &Reader, seq: u64) -> Result<Option<Snapshot>, HistoryError> {
+        match self.outline(reader, seq)? {
+            Some(outline) => self.snapshot(reader, &outline),
+            None => Ok(None),
+        }
+    }
+
     /// A snapshot with all that it names; none if that can't be read. Without its findings it is one that nobody judged.
     fn snapshot(&mut self, reader: &Reader, outline: &Outline) -> Result<Option<Snapshot>, HistoryError> {
         let body = &outline.body;

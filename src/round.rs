@@ -10,9 +10,11 @@ use tokio_util::sync::CancellationToken;
 
 use evidenced_collector_api::{CollectError, FailureClass, RateLimit, Run, Snapshot, Target, conformance};
 
+use crate::alert::raise::{self, After};
 use crate::clock::{Clock, SharedClock};
 use crate::config::KeepRaw;
 use crate::control::Evaluation;
+use crate::exception::{Exceptions, Sealed};
 use crate::log::append::{AppendError, Appender, Draft};
 use crate::log::leaf::{Body, FailureLeaf, Missed, MissedReason, Role, Scope, SnapshotLeaf, Ticks, Trigger};
 use crate::log::store::{Paths, Reader, StoreError};
@@ -27,8 +29,8 @@ mod tries;
 
 use earlier::EarlierRuns;
 pub use evidence::Evidence;
-use judge::judge;
-pub use judge::{judge_unjudged, resources};
+use judge::{except, judge};
+pub use judge::{findings, judge_unjudged, resources};
 pub use tries::Room;
 use tries::{Tries, begin, within_deadline};
 
@@ -49,6 +51,8 @@ pub struct Round {
     pub raw: KeepRaw,
     /// Why it runs.
     pub occasion: Occasion,
+    /// Of how many failures in a row people are told, if anybody is.
+    pub after: After,
     /// How much may be asked of sources at once.
     pub room: Room,
     /// Ends it: nothing more is asked for, and what is owed for its tick is recorded as interrupted.
@@ -171,6 +175,7 @@ impl Round {
             return Ok(vec![self.append_failure(job, None, &tries, error).await?]);
         }
         let mut taken = Vec::with_capacity(targets.len());
+        let exceptions = Mutex::default();
         for (at, target) in targets.iter().enumerate() {
             let mut tries = Tries::new(self, until);
             let outcome = loop {
@@ -185,7 +190,10 @@ impl Round {
                 }
             };
             taken.push(match outcome {
-                Some(Ok(snapshot)) => self.append_snapshot(job, target, &tries, snapshot).await?,
+                Some(Ok(snapshot)) => {
+                    self.append_snapshot(job, target, &tries, &exceptions, snapshot)
+                        .await?
+                }
                 Some(Err(error)) => self.append_failure(job, Some(target), &tries, error).await?,
                 None => {
                     let rest: Vec<_> = targets[at..].iter().map(Some).collect();
@@ -232,6 +240,7 @@ impl Round {
         job: &Job,
         target: &Target,
         tries: &Tries<'_>,
+        exceptions: &Mutex<Sealed>,
         snapshot: Snapshot,
     ) -> Result<Taken, RoundError> {
         let scope = (job.collector.id(), job.source.as_str(), Some(target.as_str()));
@@ -264,8 +273,22 @@ impl Round {
                 draft => draft?,
             };
         }
-        let receipt = self.log.append(draft).await?;
-        let (judged, evaluation) = judge(&self.log, &self.reader, receipt.seq, &self.plan).await?;
+        let over = raise::of_snapshot(
+            &self.reader(),
+            self.after,
+            job.collector.id(),
+            &job.source,
+            target.as_str(),
+        )?;
+        let receipt = self.log.append(draft.with_changes(over)).await?;
+        let (judged, evaluation) = judge(
+            &self.log,
+            &self.reader,
+            exceptions,
+            receipt.seq,
+            (&self.plan, self.after),
+        )
+        .await?;
         Ok(Taken {
             seq: Some(receipt.seq),
             outcome: Ok(Collected {
@@ -302,7 +325,10 @@ impl Round {
             message: error.message.clone(),
             retryable: error.retryable,
         };
-        let receipt = self.log.append(Draft::new(Body::Failure(failure))).await?;
+        let named = target.map(Target::as_str);
+        let raised = raise::of_failure(&self.reader(), self.after, job.collector.id(), &job.source, named)?;
+        let draft = Draft::new(Body::Failure(failure)).with_changes(raised);
+        let receipt = self.log.append(draft).await?;
         Ok(Taken {
             seq: Some(receipt.seq),
             outcome: Err(error),
@@ -322,8 +348,15 @@ impl Round {
             source: job.source.clone(),
             count: targets.len() as u64,
         };
+        let raised = raise::of_scope(
+            &self.reader(),
+            self.after,
+            job.collector.id(),
+            &job.source,
+            &names,
+        )?;
         let draft = Draft::new(Body::Scope(scope)).with_blob(Role::Scope, "application/json", &payload)?;
-        self.log.append(draft).await?;
+        self.log.append(draft.with_changes(raised)).await?;
         Ok(())
     }
 
@@ -345,6 +378,11 @@ impl Round {
 /// Runs a collector as a round does, writing nothing.
 pub async fn dry_run(job: &Job, plan: &Plan, clock: &dyn Clock, store: &Paths) -> Vec<Taken> {
     let earlier = EarlierRuns::without_answers(job, store);
+    let (none, mut sealed) = (Exceptions::default(), Sealed::default());
+    // Where they can't be read, what they cover shows as failing.
+    let exceptions = Reader::open(store)
+        .and_then(|reader| sealed.up_to_date(&reader))
+        .unwrap_or(&none);
     let run = begin(job, clock, &earlier);
     let targets = match within_deadline(&run, job.collector.targets(&run)).await {
         Ok(targets) => targets,
@@ -366,12 +404,14 @@ pub async fn dry_run(job: &Job, plan: &Plan, clock: &dyn Clock, store: &Paths) -
                 complete: snapshot.provenance.completeness.complete,
                 now: snapshot.covers.until(),
             };
+            let mut evaluation = plan.evaluate(job.collector.id(), &observed);
+            except(&mut evaluation, exceptions, Exceptions::NOW, &observed);
             Collected {
                 complete: observed.complete,
                 resources: snapshot.resources.len() as u64,
                 until: observed.now,
                 judged: None,
-                evaluation: plan.evaluate(job.collector.id(), &observed),
+                evaluation,
                 calls: calls(&snapshot),
                 limits: snapshot.provenance.limits.clone(),
             }

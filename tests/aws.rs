@@ -5,6 +5,9 @@
 #[path = "../collectors/aws/tests/moto/mod.rs"]
 mod moto;
 
+#[path = "aws/alerts.rs"]
+mod alerts;
+
 use evidenced::log::leaf::{Body, Role, SnapshotLeaf};
 use evidenced::log::store::{Filter, Paths, Reader};
 use evidenced::round::resources;

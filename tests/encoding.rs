@@ -271,8 +271,12 @@ fn indexed(body: &Body) -> (Option<u64>, Option<&str>, Option<&str>, Option<&str
         Body::Scope(s) => (None, Some(&s.collector), Some(&s.source), None),
         Body::Evaluation(e) => (Some(e.snapshot), None, None, None),
         Body::Alert(a) => (None, a.collector.as_deref(), a.source.as_deref(), None),
-        Body::Key(_) | Body::Plan(_) | Body::Heartbeat(_) | Body::Recovery(_) => (None, None, None, None),
-        Body::Acknowledgement(_) | Body::Exception(_) => (None, None, None, None),
+        Body::Key(_)
+        | Body::Plan(_)
+        | Body::Heartbeat(_)
+        | Body::Acknowledgement(_)
+        | Body::Exception(_)
+        | Body::Recovery(_) => (None, None, None, None),
     }
 }
 

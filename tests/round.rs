@@ -16,6 +16,12 @@ use evidenced_collector_api::{FailureClass, Resource};
 
 mod fake;
 
+#[path = "round/alerts.rs"]
+mod alerts;
+#[path = "fake/everything.rs"]
+mod everything;
+#[path = "round/exceptions.rs"]
+mod exceptions;
 #[path = "round/mishaps.rs"]
 mod mishaps;
 

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-use super::exit::{Exit, UsageError};
+use super::exit::{self, Exit, UsageError};
 use super::setup::{self, Setup};
 use super::{Common, Format, print_json, style};
 use crate::clock;
@@ -22,6 +22,7 @@ use crate::round::{self, Occasion, Room, Round, Taken};
 use crate::standing;
 
 mod daemon;
+mod tell;
 mod text;
 
 pub(super) use text::print_controls;
@@ -82,18 +83,31 @@ pub(super) struct ShownControl<'a> {
 
 pub(super) fn run(common: &Common, arguments: &Arguments, out: &mut dyn Write) -> Result<Exit> {
     let setup = setup::setup(common)?;
-    if !arguments.once {
-        return daemon::run(common, setup);
+    let (outlet, name) = (Arc::clone(&setup.outlet), setup.config.name.to_string());
+    let ended = if arguments.once {
+        once(common, arguments, &setup, out)
+    } else {
+        daemon::run(common, setup)
+    };
+    if let Err(error) = &ended
+        && exit::is_not_intact(error)
+        && !arguments.dry_run
+    {
+        tell::not_intact(&outlet, &name, error);
     }
-    let jobs = chosen(&setup, &arguments.collectors)?;
+    ended
+}
+
+fn once(common: &Common, arguments: &Arguments, setup: &Setup, out: &mut dyn Write) -> Result<Exit> {
+    let jobs = chosen(setup, &arguments.collectors)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()?;
     let (taken, controls) = if arguments.dry_run {
-        runtime.block_on(try_out(&setup, &jobs))
+        runtime.block_on(try_out(setup, &jobs))
     } else {
-        runtime.block_on(take(&setup, &jobs))?
+        runtime.block_on(take(setup, &jobs))?
     };
     match common.format {
         Format::Json => print_json(
@@ -103,9 +117,9 @@ pub(super) fn run(common: &Common, arguments: &Arguments, out: &mut dyn Write) -
                 controls: shown_controls(&controls),
             },
         )?,
-        Format::Text => text::print_text(out, &setup, arguments, &jobs, &taken, &controls)?,
+        Format::Text => text::print_text(out, setup, arguments, &jobs, &taken, &controls)?,
     }
-    Ok(exit(&taken, &controls))
+    Ok(outcome(&taken, &controls))
 }
 
 /// The jobs that were named, or all.
@@ -132,7 +146,8 @@ async fn take(setup: &Setup, jobs: &[&Job]) -> Result<(Vec<Taken>, Vec<ControlRe
     let log = Appender::open(&setup.paths, setup.config.name.as_str(), clock.clone())?;
     let reader = Reader::open(&setup.paths)?;
     let shared = Arc::new(Mutex::new(Reader::open(&setup.paths)?));
-    let judged = round::judge_unjudged(&log, &shared).await?;
+    let after = setup.outlet.after();
+    let judged = round::judge_unjudged(&log, &shared, after).await?;
     if judged > 0 {
         let snapshots = style::count(judged, "snapshot", "snapshots");
         tracing::info!("judged {snapshots} that an earlier run had left unjudged");
@@ -147,6 +162,7 @@ async fn take(setup: &Setup, jobs: &[&Job]) -> Result<(Vec<Taken>, Vec<ControlRe
         plan: Arc::clone(&setup.plan),
         plan_seq,
         raw: setup.config.raw,
+        after,
         occasion: Occasion::AD_HOC,
         room: Room::default(),
         stop: CancellationToken::new(),
@@ -158,6 +174,7 @@ async fn take(setup: &Setup, jobs: &[&Job]) -> Result<(Vec<Taken>, Vec<ControlRe
         progress.finish_and_clear();
         taken.extend(result?);
     }
+    tell::waiting(setup, &log, &clock).await?;
     let standing = standing::standing(&reader)?;
     let controls = standing
         .map(|standing| standing.controls(clock.now()))
@@ -215,7 +232,7 @@ fn progress(job: &Job) -> ProgressBar {
 }
 
 /// What was collected decides, and what the controls say: where nothing was found to collect, they are unknown.
-fn exit(taken: &[Taken], controls: &[ControlResult]) -> Exit {
+fn outcome(taken: &[Taken], controls: &[ControlResult]) -> Exit {
     let results = taken
         .iter()
         .filter_map(|taken| taken.outcome.as_ref().ok())

@@ -105,6 +105,11 @@ pub(super) fn report(error: &anyhow::Error, collects: bool, in_journal: bool) ->
     exit.into()
 }
 
+/// Whether the log is not as it was left.
+pub(super) fn is_not_intact(error: &anyhow::Error) -> bool {
+    classify(error).0 == Exit::NotIntact
+}
+
 fn classify(error: &anyhow::Error) -> (Exit, Option<String>) {
     for cause in error.chain() {
         if let Some(usage) = cause.downcast_ref::<UsageError>() {

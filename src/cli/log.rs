@@ -9,7 +9,7 @@ use super::exit::Exit;
 use super::select::{self, About, Within};
 use super::style::{self, Style};
 use super::{Common, Format, print_json, setup};
-use crate::control::TestResult;
+use crate::control::{Outcome, TestResult};
 use crate::log::leaf::{Alert, AlertState, Body, By, Heartbeat, Missed};
 use crate::log::store::{Entry, Filter, Reader};
 
@@ -133,12 +133,13 @@ fn summary(reader: &Reader, entry: &Entry) -> Result<String> {
         Some(Body::Evaluation(evaluation)) => {
             let results: Vec<TestResult> = serde_json::from_value(evaluation.results).unwrap_or_default();
             let bad = |outcome| results.iter().filter(|result| result.outcome == outcome).count();
-            let (fail, unknown) = (
-                bad(crate::control::Outcome::Fail),
-                bad(crate::control::Outcome::Unknown),
-            );
+            let (fail, unknown) = (bad(Outcome::Fail), bad(Outcome::Unknown));
+            let excepted = match bad(Outcome::Excepted) {
+                0 => String::new(),
+                excepted => format!(", {excepted} excepted"),
+            };
             format!(
-                "of snapshot {}: {}, {fail} fail, {unknown} unknown",
+                "of snapshot {}: {}, {fail} fail, {unknown} unknown{excepted}",
                 evaluation.snapshot,
                 style::count(results.len() as u64, "test", "tests")
             )

@@ -6,15 +6,20 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+mod acknowledge;
+mod alert;
 mod backup;
 mod check;
 mod checkpoint;
 mod collect;
 mod completions;
+mod deviations;
 mod diff;
 mod drift;
+mod except;
 mod exit;
 mod init;
+mod instant;
 mod key;
 mod log;
 mod logging;
@@ -22,6 +27,7 @@ mod recover;
 mod select;
 mod setup;
 mod show;
+mod statement;
 mod status;
 mod style;
 mod verify;
@@ -91,6 +97,7 @@ For the operator:
   key           Show the key that verifies this log
   backup        Copy the store consistently, beside running writers
   recover       Put a refused store away and begin a new log that names it
+  alert         Send a test message to a channel (alert test)
   completions   Print completions for a shell
 
 For the control owner:
@@ -98,6 +105,9 @@ For the control owner:
   show          Show a leaf with its evidence, provenance and findings
   diff          What changed between two snapshots
   drift         What changed from snapshot to snapshot, and why
+  deviations    Each stretch in which a test failed on a resource, and what was done about it
+  acknowledge   Record that somebody has taken on an alert, and what came of it
+  except        Record that failures of a test on some resources are approved, up to an end
 
 For the auditor:
   verify        Check that a log is whole and unchanged
@@ -122,11 +132,15 @@ enum Command {
     Show(show::Arguments),
     Diff(diff::Arguments),
     Drift(drift::Arguments),
+    Deviations(deviations::Arguments),
+    Acknowledge(acknowledge::Arguments),
+    Except(except::Arguments),
     Verify(verify::Arguments),
     Checkpoint(checkpoint::Arguments),
     Key(key::Arguments),
     Backup(backup::Arguments),
     Recover(recover::Arguments),
+    Alert(alert::Arguments),
     Completions(completions::Arguments),
 }
 
@@ -159,11 +173,15 @@ pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<Exit> {
         Command::Show(arguments) => show::run(common, arguments, out),
         Command::Diff(arguments) => diff::run(common, arguments, out),
         Command::Drift(arguments) => drift::run(common, arguments, out),
+        Command::Deviations(arguments) => deviations::run(common, arguments, out),
+        Command::Acknowledge(arguments) => acknowledge::run(common, arguments, out),
+        Command::Except(arguments) => except::run(common, arguments, out),
         Command::Verify(arguments) => verify::run(common, arguments, out),
         Command::Checkpoint(arguments) => checkpoint::run(common, arguments, out),
         Command::Key(arguments) => key::run(common, arguments, out),
         Command::Backup(arguments) => backup::run(common, arguments, out),
         Command::Recover(arguments) => recover::run(common, arguments, out),
+        Command::Alert(arguments) => alert::run(common, arguments, out),
         Command::Completions(arguments) => completions::run(arguments, out),
     }
 }

@@ -1,9 +1,8 @@
 //! Which leaves a verb is asked about: when they were appended, and what they are about.
 
 use anyhow::Result;
-use chrono::{DateTime, Datelike as _, Days, NaiveDate, Utc};
 
-use super::exit::UsageError;
+use super::instant;
 use crate::log::leaf::format_time;
 use crate::log::store::Filter;
 
@@ -34,51 +33,13 @@ pub(super) struct About {
 
 /// The entries that are asked for, of all kinds.
 pub(super) fn filter(within: &Within, about: &About) -> Result<Filter> {
-    let time = |text: &Option<String>, end| text.as_deref().map(|text| time(text, end)).transpose();
     Ok(Filter {
-        from: time(&within.from, false)?,
-        to: time(&within.to, true)?,
+        from: instant::from(within.from.as_deref())?.map(format_time),
+        to: instant::to(within.to.as_deref())?.map(format_time),
         kinds: Vec::new(),
         collector: about.collector.clone(),
         source: about.source.clone(),
         target: about.target.clone(),
         limit: None,
     })
-}
-
-/// A time in the leaves' form. A date as the end of a range means its last instant.
-fn time(text: &str, end: bool) -> Result<String> {
-    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
-        return Ok(format_time(time.with_timezone(&Utc)));
-    }
-    let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok();
-    let date = if end {
-        date.and_then(|date| date.checked_add_days(Days::new(1)))
-    } else {
-        date
-    };
-    // Times are compared as text, of four digits for the year.
-    let date = date.filter(|date| (0..=9999).contains(&date.year()));
-    date.map(|date| format!("{date}T00:00:00.000Z")).ok_or_else(|| {
-        UsageError::error(
-            format!("{text:?} is no time"),
-            "write 2026-11-21, which is meant in UTC, or 2026-11-21T14:00:00Z",
-        )
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_date_means_all_of_that_day() {
-        assert_eq!(time("2026-11-21", false).unwrap(), "2026-11-21T00:00:00.000Z");
-        assert_eq!(time("2026-11-21", true).unwrap(), "2026-11-22T00:00:00.000Z");
-        assert_eq!(
-            time("2026-11-21T02:00:00+02:00", true).unwrap(),
-            "2026-11-21T00:00:00.000Z"
-        );
-        assert!(time("yesterday", false).is_err());
-    }
 }

@@ -9,8 +9,14 @@ use std::sync::Arc;
 
 use super::Common;
 use super::exit::UsageError;
+use crate::alert::channel;
+use crate::alert::outlet::{Line, Outlet};
+use crate::alert::route;
+use crate::alert::template::Templates;
+use crate::clock::{self, SharedClock};
 use crate::config::{Config, ConfigError, Environment, Problem};
 use crate::control::{ExampleFailure, Rules};
+use crate::log::append::Appender;
 use crate::log::checkpoint::Checkpoint;
 use crate::log::leaf::By;
 use crate::log::store::{Paths, Reader, StoreError};
@@ -25,6 +31,7 @@ pub(super) struct Setup {
     pub(super) jobs: Vec<Job>,
     pub(super) plan: Arc<Plan>,
     pub(super) paths: Paths,
+    pub(super) outlet: Arc<Outlet>,
 }
 
 /// Reads and checks everything that was configured; nothing has been written when this fails.
@@ -49,11 +56,44 @@ pub(super) fn setup(common: &Common) -> Result<Setup> {
         return Err(refuted(&config, failure).into());
     }
     let paths = Paths::new(config.store_directory(common.store.as_deref(), &environment)?);
+    let plan = Arc::new(plan);
+    let outlet = outlet(&config, &secrets, &plan)?;
     Ok(Setup {
         config,
         jobs,
-        plan: Arc::new(plan),
+        plan,
         paths,
+        outlet: Arc::new(outlet),
+    })
+}
+
+/// Who is told what, checked against the rules.
+fn outlet(config: &Config, secrets: &SecretSources<'_>, plan: &Arc<Plan>) -> Result<Outlet> {
+    ConfigError::check(route::unmatched(config, &plan.lists))?;
+    let templates = Templates::load(config.alerts.templates.as_deref()).map_err(|error| {
+        let help = "the shipped templates are in src/alert/templates; every field is documented in src/alert/facts.rs";
+        UsageError::error(error.to_string(), help)
+    })?;
+    let mut ready = channel::build_all(config, secrets, &clock::system())?;
+    let lines = config.channels.iter().filter_map(|channel| {
+        let name = channel.name.get_ref().as_str();
+        let line = Line {
+            channel: ready.remove(name)?,
+            personal_data: channel.personal_data,
+        };
+        Some((name.to_owned(), line))
+    });
+    let owners = config.owners.iter().map(|owner| {
+        let digest = owner.digest.iter().map(|channel| channel.get_ref().to_string());
+        (owner.name.get_ref().clone(), digest.collect())
+    });
+    Ok(Outlet {
+        plan: Arc::clone(plan),
+        settings: config.alerts.clone(),
+        channels: lines.collect(),
+        routes: config.routes.clone(),
+        owners: owners.collect(),
+        templates,
     })
 }
 
@@ -96,6 +136,13 @@ pub(super) fn reader(common: &Common) -> Result<Reader> {
     let paths = store(common)?;
     reachable(&paths)?;
     Ok(Reader::open(&paths)?)
+}
+
+/// Opens the log of a store that is there, to append to it beside whoever else does.
+pub(super) fn appender(reader: &Reader, clock: SharedClock) -> Result<Appender, StoreError> {
+    // A name is only for a new log.
+    let name = reader.origin().as_str().split('/').next().unwrap_or_default();
+    Appender::open(reader.paths(), name, clock)
 }
 
 /// A store that this user may not look at is not one that is not there.

@@ -187,6 +187,7 @@ fn print_text(out: &mut dyn Write, reader: &Reader, leaf: &Leaf, bytes: &[u8]) -
             Role::Evidence => print_evidence(out, style, &payload)?,
             Role::Provenance => print_provenance(out, style, &payload)?,
             Role::Findings => print_findings(out, style, &payload)?,
+            Role::Resources => print_resources(out, &payload)?,
             _ => writeln!(out, "  {}", style.faint("print it with --blob"))?,
         }
     }
@@ -312,6 +313,15 @@ fn print_provenance(out: &mut dyn Write, style: Style, payload: &[u8]) -> Result
         ]);
     }
     write!(out, "{}", style::lines(&table))?;
+    Ok(())
+}
+
+/// The resources that an exception is for.
+fn print_resources(out: &mut dyn Write, payload: &[u8]) -> Result<()> {
+    let named: Value = serde_json::from_slice(payload)?;
+    for id in named["resources"].as_array().into_iter().flatten() {
+        writeln!(out, "  {}", style::plain(id.as_str().unwrap_or_default()))?;
+    }
     Ok(())
 }
 

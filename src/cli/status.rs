@@ -17,8 +17,10 @@ use crate::log::start;
 use crate::log::store::Reader;
 use crate::standing::{self, Latest, Standing};
 
+mod alerts;
 mod daemon;
 
+use alerts::ShownAlerts;
 use daemon::ShownDaemon;
 
 /// Where every target and control stands now
@@ -45,6 +47,7 @@ struct Shown<'a> {
     daemon: Option<ShownDaemon>,
     targets: Vec<ShownTarget<'a>>,
     controls: Vec<ShownControl<'a>>,
+    alerts: ShownAlerts,
 }
 
 #[derive(Serialize)]
@@ -59,8 +62,18 @@ struct ShownTarget<'a> {
     outcome: Outcome,
     /// Why the newest snapshot does not speak for every test now.
     doubts: Vec<String>,
+    /// Failures that an exception covers now.
+    excepted: Vec<ShownExcepted<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<ShownFailure>,
+}
+
+#[derive(Serialize)]
+struct ShownExcepted<'a> {
+    test: &'a str,
+    resources: u64,
+    exception: u64,
+    expires: String,
 }
 
 #[derive(Serialize)]
@@ -99,6 +112,7 @@ pub(super) fn run(common: &Common, arguments: &Arguments, out: &mut dyn Write) -
                     .map(|latest| shown(&standing, latest, now))
                     .collect(),
                 controls: shown_controls(&controls),
+                alerts: alerts::shown(&reader)?,
             },
         )?,
         Format::Text => print_text(out, &reader, &standing, daemon.as_ref(), &controls, now)?,
@@ -118,6 +132,7 @@ fn nothing_yet(common: &Common, out: &mut dyn Write, reader: &Reader) -> Result<
                 daemon: None,
                 targets: Vec::new(),
                 controls: Vec::new(),
+                alerts: alerts::shown(reader)?,
             },
         )?,
         Format::Text => {
@@ -146,8 +161,17 @@ fn exit(standing: &Standing, controls: &[ControlResult], now: DateTime<Utc>) -> 
     }
 }
 
-fn shown<'a>(standing: &Standing, latest: &'a Latest, now: DateTime<Utc>) -> ShownTarget<'a> {
+fn shown<'a>(standing: &'a Standing, latest: &'a Latest, now: DateTime<Utc>) -> ShownTarget<'a> {
     let snapshot = latest.snapshot.as_ref();
+    let excepted = standing.excepted(latest, now).filter_map(|excepted| {
+        let waiver = excepted.newest.as_ref()?;
+        Some(ShownExcepted {
+            test: excepted.test.as_str(),
+            resources: excepted.resources,
+            exception: waiver.seq,
+            expires: format_time(waiver.expires),
+        })
+    });
     ShownTarget {
         collector: &latest.collector,
         source: &latest.source,
@@ -158,6 +182,7 @@ fn shown<'a>(standing: &Standing, latest: &'a Latest, now: DateTime<Utc>) -> Sho
         resources: snapshot.map_or(0, |snapshot| snapshot.resources),
         outcome: standing.outcome(latest, now),
         doubts: standing.doubts(latest, now),
+        excepted: excepted.collect(),
         failure: latest.failure.as_ref().map(|(seq, time, failure)| ShownFailure {
             seq: *seq,
             time: format_time(*time),
@@ -222,6 +247,7 @@ fn print_text(
     write!(out, "{}", style::lines(&table))?;
     writeln!(out)?;
     print_remarks(out, style, standing, now)?;
+    alerts::print(out, style, &alerts::shown(reader)?)?;
     print_controls(out, style, controls)
 }
 
@@ -246,12 +272,28 @@ fn print_remarks(out: &mut dyn Write, style: Style, standing: &Standing, now: Da
             )?;
             any = true;
         }
+        for excepted in standing.excepted(latest, now) {
+            let Some(waiver) = &excepted.newest else { continue };
+            writeln!(
+                out,
+                "{} {about}: {} excepted on {} until {} {}",
+                style.faint("~"),
+                excepted.test,
+                style::count(excepted.resources, "resource", "resources"),
+                style::minute(waiver.expires),
+                style.faint(&format!("(exception {})", waiver.seq))
+            )?;
+            any = true;
+        }
         let judged = latest
             .snapshot
             .as_ref()
             .and_then(|snapshot| snapshot.evaluation.as_ref());
         if let Some(judged) = judged
-            && matches!(standing.outcome(latest, now), Outcome::Fail | Outcome::Unknown)
+            && matches!(
+                standing.outcome(latest, now),
+                Outcome::Fail | Outcome::Unknown | Outcome::Excepted
+            )
         {
             writeln!(
                 out,

@@ -109,13 +109,16 @@ impl Style {
     }
 }
 
+/// How many characters a line of the terminal holds; none where standard output is no terminal.
+pub(super) fn width() -> Option<usize> {
+    let is_terminal = std::io::stdout().is_terminal();
+    let width = Table::new().width().filter(|_| is_terminal);
+    width.map(usize::from)
+}
+
 /// Text from a source, with what would steer the terminal or turn the reading direction made visible: nobody who
 /// names a resource may write over what is said of it.
 pub(super) fn plain(text: &str) -> String {
-    let steers = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
         if steers(c) {
@@ -125,6 +128,11 @@ pub(super) fn plain(text: &str) -> String {
         }
     }
     shown
+}
+
+/// Whether a character steers the terminal or turns the reading direction.
+pub(super) fn steers(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// A number with its noun: `1 leaf`, `2 leaves`.

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{Configured, Daemon, DaemonError, LoadError, Scheduled, notify, watch};
+use crate::alert::raise;
 use crate::daemon::watch::Outcome;
 use crate::duty::{self, Owed, Post, Stretch};
 use crate::log::append::{AppendError, Draft};
@@ -59,7 +60,7 @@ impl Daemon {
     /// Settles every post of the present configuration whose run is not under way.
     pub(super) async fn settle_all(&mut self, reason: MissedReason) -> Result<(), RoundError> {
         // A snapshot may have been written whose evaluation could not be.
-        round::judge_unjudged(&self.means.log, &self.reader).await?;
+        round::judge_unjudged(&self.means.log, &self.reader, self.after()).await?;
         let stretches = duty::stretches(&self.reader()).map_err(RoundError::Plan)?;
         let posts: Vec<_> = self
             .posts
@@ -105,7 +106,10 @@ impl Daemon {
             reason,
             note,
         };
-        self.means.log.append(Draft::new(Body::Missed(missed))).await?;
+        let raised = raise::of_missed(self.after(), &missed);
+        let draft = Draft::new(Body::Missed(missed)).with_changes(raised);
+        self.means.log.append(draft).await?;
+        self.bell.ring();
         self.watch.tick(post, Outcome::Missed, ticks.count);
         Ok(())
     }
@@ -167,6 +171,7 @@ impl Daemon {
                 self.troubled(&error)?;
             }
         }
+        self.outlet.send_replace(Arc::clone(&self.configured.outlet));
         self.catch_up_with_new()?;
         self.catch_up.retain(|post| wanted.contains(post));
         self.schedule(&kept)?;

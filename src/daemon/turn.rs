@@ -6,12 +6,18 @@ use std::time::Duration;
 use tracing::Instrument as _;
 
 use super::timetable::Purpose;
-use super::{Daemon, DaemonError, Ended, Scheduled, Trouble, notify, watch};
+use super::{Daemon, DaemonError, Ended, Scheduled, Trouble, notify};
+use crate::alert::raise;
+use crate::disk;
 use crate::duty::Post;
-use crate::log::append::{AppendError, Draft};
+use crate::log::append::{AppendError, Change, Draft};
 use crate::log::leaf::{Body, Heartbeat, MissedReason, Trigger, format_time};
+use crate::log::store::StoreError;
 use crate::plan::PlanError;
 use crate::round::{Occasion, Round, RoundError};
+
+/// With fewer bytes left a disk is nearly full, however slowly the store grows.
+const FREE: u64 = 256 << 20;
 
 /// A clock that moves by more than this against the time that passes was set.
 pub(super) const STEP: TimeDelta = TimeDelta::seconds(2);
@@ -145,6 +151,7 @@ impl Daemon {
             plan: Arc::clone(&self.configured.plan),
             plan_seq: self.plan_seq,
             raw: self.configured.raw,
+            after: self.after(),
             occasion: Occasion {
                 trigger: if tick.is_some() {
                     Trigger::Schedule
@@ -181,6 +188,7 @@ impl Daemon {
                 span: within,
             }
         };
+        self.bell.begins(&running);
         let handle = self.tasks.spawn_on(task.instrument(span), &self.means.collectors);
         self.running.insert(handle.id(), running);
     }
@@ -188,11 +196,10 @@ impl Daemon {
     pub(super) async fn heartbeat(&mut self) -> Result<(), AppendError> {
         let clock = self.clock_state.clone();
         self.watch.set_clock(&clock);
-        let (store_bytes, free_bytes) = watch::sizes(&self.means.paths);
-        let leaves = self
-            .reader()
-            .size()
-            .map_err(|error| AppendError::Store(Arc::new(error)))?;
+        let (store_bytes, free_bytes) = disk::sizes(&self.means.paths);
+        let store = |error| AppendError::Store(Arc::new(error));
+        let leaves = self.reader().size().map_err(store)?;
+        let raised = self.disk_alert(free_bytes).map_err(store)?;
         let stepped = std::mem::take(&mut self.stepped);
         let heartbeat = Heartbeat {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -206,12 +213,21 @@ impl Daemon {
         let written = self
             .means
             .log
-            .append(Draft::new(Body::Heartbeat(heartbeat)))
+            .append(Draft::new(Body::Heartbeat(heartbeat)).with_changes(raised))
             .await;
         if written.is_err() {
             self.stepped += stepped;
         }
         written.map(drop)
+    }
+
+    /// Whether the disk begins to be nearly full, or has room again.
+    fn disk_alert(&self, free: Option<u64>) -> Result<Vec<Change>, StoreError> {
+        let reader = self.reader();
+        let days = disk::days_left(&reader, self.means.clock.now())?;
+        let least = u64::from(self.configured.outlet.settings.disk_days);
+        let is_filling = days.is_some_and(|days| days < least) || free.is_some_and(|free| free < FREE);
+        Ok(raise::of_disk(self.after(), &reader.open_alerts()?, is_filling))
     }
 
     /// How long there is nothing to do.

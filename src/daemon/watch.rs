@@ -11,6 +11,8 @@ use std::time::Duration;
 use evidenced_collector_api::RateLimit;
 
 use crate::clock::SharedClock;
+use crate::control::Severity;
+use crate::disk;
 use crate::duty::{self, Post, Stretch};
 use crate::log::leaf::{Body, ClockState};
 use crate::log::store::{Filter, Paths, Reader, StoreError};
@@ -42,6 +44,14 @@ pub struct Watch {
     store_bytes: IntGauge,
     free_bytes: IntGauge,
     checkpoint: IntGauge,
+    alerts: Alerts,
+}
+
+/// What is told of alerts.
+struct Alerts {
+    open: IntGaugeVec,
+    waiting: IntGauge,
+    oldest: IntGauge,
 }
 
 struct State {
@@ -79,6 +89,25 @@ impl Outcome {
             Self::Failure => "failure",
             Self::Missed => "missed",
         }
+    }
+}
+
+impl Alerts {
+    fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let help = "How many alerts go on, by how bad they are.";
+        let open = IntGaugeVec::new(Opts::new("evidenced_alerts_open", help), &["severity"])?;
+        let help = "How many messages wait for their channels.";
+        let waiting = IntGauge::new("evidenced_outbox_messages", help)?;
+        let help = "For how long the one that waits longest has waited; 0 if none does.";
+        let oldest = IntGauge::new("evidenced_outbox_oldest_seconds", help)?;
+        registry.register(Box::new(open.clone()))?;
+        registry.register(Box::new(waiting.clone()))?;
+        registry.register(Box::new(oldest.clone()))?;
+        Ok(Self {
+            open,
+            waiting,
+            oldest,
+        })
     }
 }
 
@@ -169,6 +198,7 @@ impl Watch {
                 "evidenced_checkpoint_timestamp_seconds",
                 "When the newest checkpoint was signed.",
             )?,
+            alerts: Alerts::new(&registry)?,
             state: Mutex::new(State {
                 unready: Some("the daemon is starting".to_owned()),
                 turned: clock.monotonic(),
@@ -299,7 +329,7 @@ impl Watch {
         let reader = Reader::open(&self.paths)?;
         let (size, now) = (reader.size()?, self.clock.monotonic());
         self.leaves.set(i64::try_from(size)?);
-        let (bytes, free) = sizes(&self.paths);
+        let (bytes, free) = disk::sizes(&self.paths);
         self.store_bytes.set(i64::try_from(bytes)?);
         if let Some(free) = free {
             self.free_bytes.set(i64::try_from(free)?);
@@ -308,6 +338,7 @@ impl Watch {
         if let Some(newest) = reader.leaf(size.saturating_sub(1))? {
             self.checkpoint.set(newest.time.timestamp());
         }
+        self.count_alerts(&reader)?;
         self.count_owed();
         let judged = self.state().judged;
         if judged.is_some_and(|(at, when)| at == size && now.saturating_sub(when) < Duration::from_mins(1)) {
@@ -325,6 +356,23 @@ impl Watch {
             self.controls.with_label_values(&[outcome.as_str()]).set(count);
         }
         self.state().judged = Some((size, now));
+        Ok(())
+    }
+
+    fn count_alerts(&self, reader: &Reader) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let (open, posted) = (reader.open_alerts()?, reader.posted()?);
+        for severity in Severity::ALL {
+            let severity = severity.to_string();
+            let count = open.iter().filter(|open| open.severity == severity).count();
+            self.alerts
+                .open
+                .with_label_values(&[&severity])
+                .set(i64::try_from(count)?);
+        }
+        self.alerts.waiting.set(i64::try_from(posted.len())?);
+        let oldest = posted.iter().map(|posted| posted.since).min();
+        let waited = oldest.map_or(0, |since| (self.clock.now() - since).num_seconds());
+        self.alerts.oldest.set(waited.max(0));
         Ok(())
     }
 
@@ -376,13 +424,4 @@ fn seconds(time: DateTime<Utc>) -> f64 {
 
 fn labels(post: &Post) -> [&str; 2] {
     [&post.collector, &post.source]
-}
-
-/// Bytes of the database and its write-ahead log, and what is left on their disk.
-pub fn sizes(paths: &Paths) -> (u64, Option<u64>) {
-    let database = paths.database();
-    let size = |path: &std::path::Path| std::fs::metadata(path).map_or(0, |file| file.len());
-    let bytes = size(&database) + size(&database.with_extension("db-wal"));
-    let disk = rustix::fs::statvfs(paths.directory()).ok();
-    (bytes, disk.map(|disk| disk.f_bavail * disk.f_frsize))
 }

@@ -57,6 +57,13 @@ impl Snapshot {
         planned.is_some_and(|planned| names(&planned.by_provider, resource, attribute))
     }
 
+    /// The kind of resource that a test is about, by the rules that judged.
+    pub fn tested_kind(&self, test: &str) -> Option<&str> {
+        let tests = self.rules.lists.rules.tests.iter();
+        let mut of_id = tests.filter(|other| other.id.as_str() == test);
+        of_id.next().map(|test| test.resource.as_str())
+    }
+
     /// What the tests said of a resource, where any did.
     pub(super) fn findings_of(&self, kind: &str, id: &str) -> BTreeMap<TestId, Outcome> {
         let Some(findings) = &self.findings else {

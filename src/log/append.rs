@@ -21,26 +21,47 @@ use super::tree::{self, Hash};
 use crate::clock::SharedClock;
 
 mod batch;
+mod change;
 
 use batch::commit;
+pub use change::{Change, NewMessage, Subject};
 
 /// The most drafts in one batch.
 const BATCH: usize = 256;
 
-/// A leaf to append: what it says, and the payloads it names.
+/// A leaf to append: what it says, the payloads it names, and what changes beside the log when it is appended.
 #[derive(Debug)]
 pub struct Draft {
-    body: Body,
+    /// None where only something beside the log changes.
+    body: Option<Body>,
     blobs: Vec<(Role, String, Sealed)>,
+    changes: Vec<Change>,
 }
 
 impl Draft {
     /// A leaf without blobs yet.
     pub fn new(body: Body) -> Self {
         Self {
-            body,
+            body: Some(body),
             blobs: Vec::new(),
+            changes: Vec::new(),
         }
+    }
+
+    /// Only changes beside the log; they may append leaves of their own.
+    pub fn of_changes(changes: Vec<Change>) -> Self {
+        Self {
+            body: None,
+            blobs: Vec::new(),
+            changes,
+        }
+    }
+
+    /// Changes that are made in the transaction that appends the leaf; and not where it is found to be there already.
+    #[must_use]
+    pub fn with_changes(mut self, changes: Vec<Change>) -> Self {
+        self.changes.extend(changes);
+        self
     }
 
     /// Adds a payload, of at most [`blob::MAX_PAYLOAD`] bytes. One that is unchanged since an earlier leaf of the same
@@ -55,7 +76,7 @@ impl Draft {
     }
 }
 
-/// A leaf that is in the log and will stay there.
+/// A leaf that is in the log and will stay there; the newest one, where only something beside the log was changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Receipt {
     /// Its position.

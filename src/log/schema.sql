@@ -38,6 +38,35 @@ CREATE INDEX entry_kind ON entry (kind, seq) WHERE collector IS NULL AND snapsho
 CREATE INDEX entry_snapshot ON entry (snapshot) WHERE snapshot IS NOT NULL;
 CREATE INDEX entry_target ON entry (collector, source, target, kind, seq) WHERE collector IS NOT NULL;
 
+CREATE TABLE alert (
+    seq INTEGER PRIMARY KEY,
+    event TEXT NOT NULL,
+    test TEXT NOT NULL,
+    collector TEXT NOT NULL,
+    source TEXT NOT NULL,
+    severity TEXT NOT NULL,
+    told TEXT NOT NULL,
+    acknowledged INTEGER NOT NULL,
+    UNIQUE (event, test, collector, source)
+) STRICT;
+CREATE TABLE alert_target (
+    seq INTEGER NOT NULL,
+    target TEXT NOT NULL,
+    PRIMARY KEY (seq, target)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE outbox (
+    id INTEGER PRIMARY KEY,
+    alert INTEGER,
+    phase TEXT NOT NULL,
+    about INTEGER,
+    since TEXT NOT NULL,
+    channel TEXT,
+    message TEXT,
+    attempts INTEGER NOT NULL,
+    next TEXT NOT NULL
+) STRICT;
+
 -- For people with the sqlite3 shell.
 CREATE VIEW leaves AS
     SELECT seq, time, kind, collector, source, target, CAST(leaf.bytes AS TEXT) AS json
@@ -53,3 +82,8 @@ CREATE VIEW results AS
            value ->> '$.outcome' AS outcome, value ->> '$.pass' AS pass, value ->> '$.fail' AS fail,
            value ->> '$.unknown' AS unknown
     FROM leaves, json_each(json, '$.results') WHERE kind = 'evaluation';
+CREATE VIEW alerts AS
+    SELECT seq, time, json ->> '$.state' AS state, ifnull(json ->> '$.alert', seq) AS alert, json ->> '$.event' AS event,
+           json ->> '$.severity' AS severity, json ->> '$.test' AS test, collector, source,
+           json ->> '$.delivery.channel' AS channel, json ->> '$.delivery.answer' AS answer
+    FROM leaves WHERE kind = 'alert';

@@ -23,7 +23,13 @@
 //! | `blob` | `sha256` its name, `seq` of the first leaf that names it, `size` of salt and payload, `codec` raw or zstd, the stored `bytes`, `stored_sha256` of those, `payload_sha256` to find an unchanged payload, `row_sha256` over the columns but `bytes` |
 //! | `entry` | an index, one row for each leaf, made from the leaf's beginning: `time`, `kind`, `snapshot` it judges, `collector`, `source`, `target` |
 //!
-//! The views `leaves`, `snapshots`, `failures` and `results` are for people with the `sqlite3` shell.
+//! | `alert` | what goes on now, one row for each alert that is open: `seq` of the leaf that opened it, its `event`, `test`, `collector` and `source` (empty where it has none), `severity`, when it was last `told`, whether somebody has `acknowledged` it |
+//! | `alert_target` | the targets for which an open alert goes on |
+//! | `outbox` | what is to be told yet: the `alert`, its `phase` (or `look`: whether there is something to tell is to be found out), the leaf it is `about`, `since` when it waits; once it is worded, `channel` and `message` (JSON), how many `attempts` were made, and not before when the `next` is |
+//!
+//! The last three are no evidence, and change: what they led to stands in `alert` leaves.
+//!
+//! The views `leaves`, `snapshots`, `failures`, `results` and `alerts` are for people with the `sqlite3` shell.
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _};
@@ -33,9 +39,11 @@ use super::blob::{self, Codec};
 use super::checkpoint::Origin;
 use super::tree::{self, Hash};
 
+mod outbox;
 mod reader;
 
-pub use reader::{Entry, Filter, Reader};
+pub use outbox::{OpenAlert, Posted, ToCompare, Waiting};
+pub use reader::{Entry, Evaluated, Filter, Reader};
 
 /// The schema, for documentation and for comparing a store with it.
 pub const SCHEMA: &str = include_str!("schema.sql");

@@ -22,7 +22,7 @@ mod beside;
 mod blobs;
 mod indexes;
 
-use beside::{check_guard, check_key_file, check_rest, check_tree};
+use beside::{check_alerts, check_guard, check_key_file, check_rest, check_tree};
 use indexes::Indexes;
 
 /// Names of blobs that a thread remembers as present, about 64 bytes each.
@@ -96,6 +96,7 @@ fn check(
         Some((_, note)) => check_guard(database, &key, slots.as_ref(), note, size, &mut problems)?,
     }
     check_rest(database, size, &mut problems)?;
+    check_alerts(database, &mut problems)?;
     check_key_file(paths, &key, &mut problems)?;
 
     let wanted: Vec<u64> = notes.iter().map(|(size, _)| *size).collect();

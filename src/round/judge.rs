@@ -5,18 +5,22 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use evidenced_collector_api::Resource;
 
 use super::RoundError;
+use crate::alert::raise::{self, After};
 use crate::control::{Evaluation, Finding};
+use crate::exception::{Exceptions, Place, Sealed, Waiver};
 use crate::log::append::{Appender, Draft};
 use crate::log::leaf::{Body, EvaluationLeaf, Leaf, Role, SnapshotLeaf};
-use crate::log::store::Reader;
+use crate::log::store::{Reader, StoreError};
 use crate::plan::{Observed, Plan};
 
-/// Judges a sealed snapshot under its plan, and appends the evaluation; returns where that is, and what it says.
+/// Judges a sealed snapshot under its plan and the exceptions before it, and appends the evaluation with the alerts that
+/// begin or end with it; returns where that is, and what it says.
 pub(super) async fn judge(
     log: &Appender,
     reader: &Mutex<Reader>,
+    exceptions: &Mutex<Sealed>,
     snapshot: u64,
-    plan: &Plan,
+    (plan, after): (&Plan, After),
 ) -> Result<(u64, Evaluation), RoundError> {
     let (sealed, resources) = sealed_snapshot(&lock(reader), snapshot)?;
     let observed = Observed {
@@ -26,21 +30,47 @@ pub(super) async fn judge(
         complete: sealed.complete,
         now: sealed.covers.until(),
     };
-    let evaluation = plan.evaluate(&sealed.collector, &observed);
+    let mut evaluation = plan.evaluate(&sealed.collector, &observed);
+    except(
+        &mut evaluation,
+        lock(exceptions).up_to_date(&lock(reader))?,
+        snapshot,
+        &observed,
+    );
     let findings = serde_json::to_vec(&Findings {
         findings: &evaluation.findings,
     })
     .map_err(|error| RoundError::Evidence(snapshot, Some(error)))?;
+    let raised = raise::of_evaluation(&lock(reader), plan, after, snapshot, &sealed, &evaluation.results)?;
     let body = EvaluationLeaf {
         snapshot,
         plan: sealed.plan,
         results: serde_json::to_value(&evaluation.results)
             .map_err(|error| RoundError::Evidence(snapshot, Some(error)))?,
     };
-    let draft =
-        Draft::new(Body::Evaluation(body)).with_blob(Role::Findings, "application/json", &findings)?;
+    let draft = Draft::new(Body::Evaluation(body))
+        .with_blob(Role::Findings, "application/json", &findings)?
+        .with_changes(raised);
     let receipt = log.append(draft).await?;
     Ok((receipt.seq, evaluation))
+}
+
+/// Turns failures into excepted ones, by the exceptions that stand before the snapshot.
+pub(super) fn except(
+    evaluation: &mut Evaluation,
+    exceptions: &Exceptions,
+    snapshot: u64,
+    observed: &Observed<'_>,
+) {
+    evaluation.except(|test, resource| {
+        let place = Place {
+            test: test.as_str(),
+            resource,
+            source: observed.source,
+        };
+        let covering = exceptions.covering(place, snapshot, observed.now);
+        covering.map(Waiver::note)
+    });
 }
 
 /// A sealed snapshot as it stands in the log, and its resources.
@@ -56,13 +86,13 @@ fn sealed_snapshot(reader: &Reader, seq: u64) -> Result<(SnapshotLeaf, Vec<Resou
 /// Judges what a crash left unjudged, each snapshot under its own plan; returns how many there were.
 ///
 /// One that can't be judged stays so, which every reader shows as unknown, and is no reason to collect nothing more.
-pub async fn judge_unjudged(log: &Appender, reader: &Mutex<Reader>) -> Result<u64, RoundError> {
-    let mut judged = 0;
+pub async fn judge_unjudged(log: &Appender, reader: &Mutex<Reader>, after: After) -> Result<u64, RoundError> {
+    let (mut judged, exceptions) = (0, Mutex::default());
     let unjudged = lock(reader).unjudged()?;
     for snapshot in unjudged {
         let plan = sealed_plan(&lock(reader), snapshot);
         let again = match plan {
-            Ok(plan) => judge(log, reader, snapshot, &plan).await,
+            Ok(plan) => judge(log, reader, &exceptions, snapshot, (&plan, after)).await,
             Err(error) => Err(error),
         };
         match again {
@@ -103,12 +133,29 @@ pub fn resources(reader: &Reader, seq: u64, leaf: &Leaf) -> Result<Vec<Resource>
     Ok(resources)
 }
 
+/// The findings of a sealed evaluation; none where they can't be read any more.
+pub fn findings(reader: &Reader, leaf: &Leaf) -> Result<Option<Vec<Finding>>, StoreError> {
+    #[derive(serde::Deserialize)]
+    struct Findings {
+        findings: Vec<Finding>,
+    }
+    let Some(blob) = leaf.blobs.iter().find(|blob| blob.role == Role::Findings) else {
+        return Ok(None);
+    };
+    let payload = match reader.payload(&blob.sha256) {
+        Err(error) if !error.is_damage() => return Err(error),
+        payload => payload.ok().flatten(),
+    };
+    let findings = payload.and_then(|payload| serde_json::from_slice::<Findings>(&payload).ok());
+    Ok(findings.map(|findings| findings.findings))
+}
+
 #[derive(serde::Serialize)]
 struct Findings<'a> {
     findings: &'a [Finding],
 }
 
-fn lock(reader: &Mutex<Reader>) -> MutexGuard<'_, Reader> {
-    // It has no state that a panic could leave half-way.
-    reader.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(held: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Neither has a state that a panic could leave half-way.
+    held.lock().unwrap_or_else(PoisonError::into_inner)
 }

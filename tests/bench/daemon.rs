@@ -11,6 +11,8 @@
     reason = "a benchmark prints, takes the time, and ends where it can't measure"
 )]
 
+#[path = "../fake/everything.rs"]
+mod everything;
 #[allow(dead_code, reason = "the tests use more of it")]
 #[path = "../daemon/world.rs"]
 mod world;

@@ -3,6 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot set up should fail")]
 
 mod account;
+mod alerts;
+#[path = "../fake/everything.rs"]
+mod everything;
 mod long;
 mod mishaps;
 mod trouble;

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -11,6 +12,10 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use evidenced::alert::channel::{Channel, SendError, Sent};
+use evidenced::alert::message::Message;
+use evidenced::alert::outlet::{Line, Outlet};
+use evidenced::alert::template::Templates;
 use evidenced::clock::Clock;
 use evidenced::config::{self, KeepRaw};
 use evidenced::control::Rules;
@@ -25,6 +30,8 @@ use evidenced_collector_api::{
     CollectError, Collector, Completeness, Covers, DEADLINE, FailureClass, Provenance, Resource, Run,
     Snapshot, Target,
 };
+
+use super::everything::everything;
 
 /// Wall time is what really passed since the beginning, and by how much the test has set the clock.
 pub(crate) struct SetClock {
@@ -152,6 +159,30 @@ pub(crate) struct Written {
     pub(crate) daemon: config::Daemon,
     pub(crate) script: Script,
     pub(crate) targets: Targets,
+    /// Who is told of alerts.
+    pub(crate) desk: Option<Desk>,
+}
+
+/// Takes each message, with the time, and hangs as long as it is told to.
+#[derive(Clone, Default)]
+pub(crate) struct Desk {
+    pub(crate) taken: Arc<Mutex<Vec<(Instant, String)>>>,
+    pub(crate) hangs: Arc<AtomicBool>,
+}
+
+#[async_trait]
+impl Channel for Desk {
+    async fn send(&self, message: &Message, _reference: Option<&str>) -> Result<Sent, SendError> {
+        if self.hangs.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
+        let mut taken = self.taken.lock().unwrap();
+        taken.push((Instant::now(), message.title.clone()));
+        Ok(Sent {
+            answer: "thank you".to_owned(),
+            reference: None,
+        })
+    }
 }
 
 impl Written {
@@ -169,6 +200,7 @@ impl Written {
             },
             script: Arc::new(|_, _, _| Act::Answer(Duration::from_secs(1))),
             targets: Arc::new(|_, _| vec!["t".to_owned()]),
+            desk: None,
         }
     }
 
@@ -194,9 +226,11 @@ impl Written {
             maintenance: self.maintenance.clone(),
             rules: Rules::default().with(RULES).unwrap(),
         };
+        let plan = Arc::new(Plan::new(lists).unwrap());
         Configured {
             jobs,
-            plan: Arc::new(Plan::new(lists).unwrap()),
+            outlet: Arc::new(self.outlet(Arc::clone(&plan))),
+            plan,
             maker: Maker {
                 by: By::Daemon,
                 binary_sha256: None,
@@ -206,6 +240,26 @@ impl Written {
             },
             raw: KeepRaw::Changed,
             daemon: self.daemon.clone(),
+        }
+    }
+
+    fn outlet(&self, plan: Arc<Plan>) -> Outlet {
+        let line = |desk: &Desk| Line {
+            channel: Box::new(desk.clone()),
+            personal_data: true,
+        };
+        let channels: BTreeMap<_, _> = self
+            .desk
+            .iter()
+            .map(|desk| ("desk".to_owned(), line(desk)))
+            .collect();
+        Outlet {
+            plan,
+            settings: config::Alerts::default(),
+            routes: channels.keys().map(|name| everything(name)).collect(),
+            channels,
+            owners: Vec::new(),
+            templates: Templates::load(None).unwrap(),
         }
     }
 

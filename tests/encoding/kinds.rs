@@ -4,6 +4,7 @@ use evidenced::log::leaf::{
     Acknowledgement, Alert, AlertState, Body, ClockState, Delivery, Event, Exception, Heartbeat, MAX_INTEGER,
     Missed, MissedReason, Ticks,
 };
+use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
@@ -56,14 +57,18 @@ pub(super) fn alert() -> impl Strategy<Value = Body> {
     let state = prop::sample::select(vec![Opened, Closed, Noticed, Delivered, Undelivered]);
     let event = prop::sample::select([Event::ALL.as_slice(), &[Event::Digest, Event::Trial]].concat());
     let sent = (text(), text(), text(), any::<u32>(), text(), option::of(text()));
-    let delivery = sent.prop_map(|(channel, phase, key, attempts, answer, reference)| Delivery {
-        channel,
-        phase,
-        key,
-        attempts,
-        answer,
-        reference,
-    });
+    let sent = (sent, vec(integer(), 0..3));
+    let delivery = sent.prop_map(
+        |((channel, phase, key, attempts, answer, reference), also)| Delivery {
+            channel,
+            phase,
+            key,
+            attempts,
+            answer,
+            reference,
+            also,
+        },
+    );
     let scope = (option::of(text()), option::of(text()), option::of(text()));
     let about = (option::of(integer()), option::of(integer()), integer(), text());
     (scope, state, event, about, option::of(delivery)).prop_map(|(scope, state, event, about, delivery)| {

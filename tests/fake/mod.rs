@@ -180,6 +180,7 @@ pub(crate) struct Bench {
     pub(crate) plan: Arc<Plan>,
     pub(crate) plan_seq: u64,
     pub(crate) raw: KeepRaw,
+    pub(crate) after: Option<u32>,
 }
 
 impl Bench {
@@ -213,6 +214,7 @@ impl Bench {
             plan,
             plan_seq,
             raw: KeepRaw::Changed,
+            after: None,
         }
     }
 
@@ -241,6 +243,7 @@ impl Bench {
             plan: Arc::clone(&self.plan),
             plan_seq: self.plan_seq,
             raw: self.raw,
+            after: self.after,
             occasion: Occasion::AD_HOC,
             room: Room::default(),
             stop: CancellationToken::new(),

@@ -10,10 +10,15 @@
 
 #[path = "../daemon/account.rs"]
 mod account;
+mod alerts;
 mod child;
 mod daemon;
 mod disk;
+#[path = "../fake/everything.rs"]
+mod everything;
 mod examine;
+#[path = "../fake/mod.rs"]
+mod fake;
 mod full_disk;
 mod kills;
 mod one_fault;

@@ -32,6 +32,7 @@ fn the_program_under_test_does_nothing_by_itself() {
         "limited" => program.limited(),
         "verify" => program.verify(),
         "daemon" => super::daemon::run(&program.paths),
+        "alerts" => super::alerts::run(&program.paths),
         other => panic!("there is no workload {other}"),
     }
     say(&"done");

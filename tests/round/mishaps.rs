@@ -11,7 +11,7 @@ use crate::fake::{Answer, Bench, RULES, thing};
 use crate::{folder, outcome_of_control};
 
 /// A snapshot as a crash leaves it between its commit and the evaluation's.
-async fn unjudged(bench: &Bench, plan: u64, evidence: &[u8]) -> u64 {
+pub(crate) async fn unjudged(bench: &Bench, plan: u64, evidence: &[u8]) -> u64 {
     let at = "2026-03-01T12:00:00Z".parse().unwrap();
     let leaf = SnapshotLeaf {
         plan,
@@ -63,7 +63,9 @@ async fn what_a_crash_left_unjudged_is_judged_under_its_own_plan() {
     bench.rules(&other).await;
     assert_ne!(bench.plan_seq, old_plan);
     assert_eq!(
-        round::judge_unjudged(&bench.log, &bench.shared()).await.unwrap(),
+        round::judge_unjudged(&bench.log, &bench.shared(), None)
+            .await
+            .unwrap(),
         1
     );
     let seq = bench.reader.evaluation_of(snapshot).unwrap().unwrap();
@@ -73,7 +75,9 @@ async fn what_a_crash_left_unjudged_is_judged_under_its_own_plan() {
     assert_eq!(evaluation.plan, old_plan);
     assert_eq!(evaluation.results[0]["outcome"], "fail");
     assert_eq!(
-        round::judge_unjudged(&bench.log, &bench.shared()).await.unwrap(),
+        round::judge_unjudged(&bench.log, &bench.shared(), None)
+            .await
+            .unwrap(),
         0
     );
 }
@@ -88,7 +92,9 @@ async fn a_snapshot_that_can_not_be_judged_stays_unknown_and_stops_nobody() {
     unjudged(&bench, 0, UNSAFE).await;
     let good = unjudged(&bench, 1, UNSAFE).await;
     assert_eq!(
-        round::judge_unjudged(&bench.log, &bench.shared()).await.unwrap(),
+        round::judge_unjudged(&bench.log, &bench.shared(), None)
+            .await
+            .unwrap(),
         1
     );
     assert!(bench.reader.evaluation_of(good).unwrap().is_some());

@@ -151,7 +151,11 @@ const IMPURE: [&str; 9] = [
 /// Writes to a file of its own, which is no log.
 const CACHE: &str = "src/round/kept.rs";
 
-const LOG_WRITERS: [&str; 2] = ["src/log/append/batch.rs", "src/log/start/create.rs"];
+const LOG_WRITERS: [&str; 3] = [
+    "src/log/append/batch.rs",
+    "src/log/append/change.rs",
+    "src/log/start/create.rs",
+];
 
 const VERIFIER: &str = "src/log/verify";
 

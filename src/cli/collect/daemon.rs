@@ -105,6 +105,7 @@ fn configured(setup: Setup) -> Configured {
         plan: setup.plan,
         raw: setup.config.raw,
         daemon: setup.config.daemon,
+        outlet: setup.outlet,
     }
 }
 

@@ -160,13 +160,14 @@ fn print_reasons(out: &mut dyn Write, style: Style, controls: &[ControlResult]) 
     Ok(())
 }
 
-/// What fails or is unknown, and why, test by test.
+/// What fails, is unknown, or would fail without an exception, and why, test by test.
 fn print_findings(out: &mut dyn Write, style: Style, taken: &[Taken]) -> Result<()> {
     let mut any = false;
     for taken in taken {
         let Ok(collected) = &taken.outcome else { continue };
         for result in &collected.evaluation.results {
-            if !matches!(result.outcome, Outcome::Fail | Outcome::Unknown) {
+            let to_tell = |outcome| matches!(outcome, Outcome::Fail | Outcome::Unknown | Outcome::Excepted);
+            if !to_tell(result.outcome) {
                 continue;
             }
             any = true;
@@ -183,9 +184,8 @@ fn print_findings(out: &mut dyn Write, style: Style, taken: &[Taken]) -> Result<
                 .findings
                 .iter()
                 .filter(|finding| finding.test == result.test);
-            let bad: Vec<&Finding> = findings
-                .filter(|finding| matches!(finding.outcome, Outcome::Fail | Outcome::Unknown))
-                .collect();
+            let mut bad: Vec<&Finding> = findings.filter(|finding| to_tell(finding.outcome)).collect();
+            bad.sort_by_key(|finding| finding.outcome);
             for finding in bad.iter().take(SHOWN) {
                 let unknown = if finding.outcome == Outcome::Unknown {
                     "unknown: "
@@ -205,7 +205,9 @@ fn print_findings(out: &mut dyn Write, style: Style, taken: &[Taken]) -> Result<
                     .map_or_else(String::new, |seq| format!(": `evidenced show {seq}` lists all"));
                 writeln!(out, "  … and {} more{where_all}", bad.len() - SHOWN)?;
             }
-            if bad.is_empty() {
+            if result.outcome == Outcome::Unknown
+                && bad.iter().all(|finding| finding.outcome != Outcome::Unknown)
+            {
                 writeln!(
                     out,
                     "  the snapshot is incomplete, so that nothing shows that this holds for all"

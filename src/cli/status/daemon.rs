@@ -10,8 +10,9 @@ use super::super::exit::{Exit, UsageError};
 use super::super::style::{self, Style};
 use super::super::{Common, Format, print_json};
 use crate::config::{Config, Environment};
-use crate::daemon::{self, lock};
-use crate::log::leaf::{Body, Heartbeat, format_time};
+use crate::daemon::lock;
+use crate::disk;
+use crate::log::leaf::{Body, format_time};
 use crate::log::store::{Filter, Reader};
 
 /// How the daemon stands.
@@ -31,44 +32,22 @@ pub(super) struct ShownDaemon {
     days_left: Option<u64>,
 }
 
-/// The shortest time from which a rate is told.
-const SHORTEST: TimeDelta = TimeDelta::hours(6);
-
 /// None where no daemon has ever written to the log.
 pub(super) fn shown(reader: &Reader, now: DateTime<Utc>) -> Result<Option<ShownDaemon>> {
-    let beats = heartbeats(reader, now - TimeDelta::days(7))?;
-    let newest = match beats.last() {
-        Some((time, _)) => Some(*time),
-        None if reader.newest("heartbeat", None)?.is_none() => return Ok(None),
-        None => None,
+    let Some(newest) = reader.newest("heartbeat", None)? else {
+        return Ok(None);
     };
+    let newest = reader.leaf(newest)?.map(|leaf| leaf.time);
     let holder = lock::holder(reader.paths());
-    let (_, free) = daemon::sizes(reader.paths());
+    let (_, free) = disk::sizes(reader.paths());
     Ok(Some(ShownDaemon {
         running: holder.is_some(),
         pid: holder.flatten(),
         heartbeat: newest.map(format_time),
         missed: missed(reader, now - TimeDelta::days(1))?,
         free_bytes: free,
-        days_left: free.and_then(|free| days_left(&beats, free)),
+        days_left: disk::days_left(reader, now)?,
     }))
-}
-
-fn heartbeats(reader: &Reader, since: DateTime<Utc>) -> Result<Vec<(DateTime<Utc>, Heartbeat)>> {
-    let filter = Filter {
-        from: Some(format_time(since)),
-        kinds: vec!["heartbeat".to_owned()],
-        ..Filter::default()
-    };
-    let mut beats = Vec::new();
-    for entry in reader.entries(&filter)? {
-        if let Some(leaf) = reader.leaf(entry.seq)?
-            && let Some(Body::Heartbeat(beat)) = leaf.body
-        {
-            beats.push((leaf.time, beat));
-        }
-    }
-    Ok(beats)
 }
 
 fn missed(reader: &Reader, since: DateTime<Utc>) -> Result<u64> {
@@ -84,17 +63,6 @@ fn missed(reader: &Reader, since: DateTime<Utc>) -> Result<u64> {
         }
     }
     Ok(count)
-}
-
-/// How many days a disk lasts at the rate at which the store grew between these heartbeats.
-fn days_left(beats: &[(DateTime<Utc>, Heartbeat)], free: u64) -> Option<u64> {
-    let ((from, before), (to, after)) = (beats.first()?, beats.last()?);
-    let (time, grown) = (*to - *from, after.store_bytes.saturating_sub(before.store_bytes));
-    let seconds = u64::try_from(time.num_seconds())
-        .ok()
-        .filter(|_| time >= SHORTEST)?;
-    let days = u128::from(free) * u128::from(seconds) / u128::from(grown).max(1) / 86_400;
-    Some(u64::try_from(days).unwrap_or(u64::MAX))
 }
 
 pub(super) fn print(out: &mut dyn Write, style: Style, daemon: &ShownDaemon) -> Result<()> {
@@ -179,38 +147,4 @@ async fn ask(address: std::net::SocketAddr) -> Result<(bool, String)> {
         .context("no client can be made")?;
     let answer = client.get(format!("http://{address}/readyz")).send().await?;
     Ok((answer.status().is_success(), answer.text().await?))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::log::leaf::ClockState;
-
-    fn beat(hour: i64, store_bytes: u64) -> (DateTime<Utc>, Heartbeat) {
-        let beat = Heartbeat {
-            version: "1".to_owned(),
-            uptime_s: 0,
-            clock: ClockState {
-                synchronised: None,
-                offset_ms: None,
-                how: String::new(),
-            },
-            stepped_ms: None,
-            leaves: 0,
-            store_bytes,
-            free_bytes: None,
-        };
-        (DateTime::UNIX_EPOCH + TimeDelta::hours(hour), beat)
-    }
-
-    #[test]
-    fn a_disk_lasts_as_long_as_the_last_week_says() {
-        let day = [beat(0, 1_000), beat(12, 1_500), beat(24, 2_000)];
-        assert_eq!(days_left(&day, 100_000), Some(100));
-        assert_eq!(days_left(&day, 999), Some(0));
-        // Too short to tell, and not growing at all.
-        assert_eq!(days_left(&day[..1], 100_000), None);
-        assert_eq!(days_left(&[beat(0, 1), beat(5, 9)], 100_000), None);
-        assert_eq!(days_left(&[beat(0, 9), beat(24, 9)], 100_000), Some(100_000));
-    }
 }

@@ -9,12 +9,13 @@ use super::super::leaf::{self, BlobRef, Body, Header, Role};
 use super::super::start::{Head, Opened};
 use super::super::store::{Paths, StoreError, TREE_LEVELS};
 use super::super::tree::{self, Hash};
+use super::change::{self, Moment};
 use super::{Answer, AppendError, Draft, Receipt};
 use crate::clock::SharedClock;
 
 /// Begins the transaction that [`commit`] ends. Nobody else can write from here on.
 pub(super) fn begin(connection: &Connection) -> Result<(), StoreError> {
-    execute(connection, "BEGIN IMMEDIATE", [])
+    execute(connection, "BEGIN IMMEDIATE", []).map(drop)
 }
 
 /// Writes a batch, in the transaction that was begun.
@@ -25,34 +26,98 @@ pub(super) fn commit(
     boot: &str,
     paths: &Paths,
 ) -> Result<Vec<Answer>, StoreError> {
-    let mut head = opened.head.clone();
-    let connection = &opened.connection;
-    let mut receipts = Vec::with_capacity(drafts.len());
+    let mut batch = Batch {
+        connection: &opened.connection,
+        head: opened.head.clone(),
+        origin: opened.signer.verifier().origin().as_str(),
+        clock,
+        boot,
+    };
+    let mut answers = Vec::with_capacity(drafts.len());
+    let mut any_change = false;
     for draft in drafts {
-        let header = Header {
-            log: opened.signer.verifier().origin().as_str(),
-            seq: head.frontier.size(),
-            prev: head.last_hash,
-            time: clock.now(),
-            boot,
-            mono_ms: u64::try_from(clock.monotonic().as_millis()).unwrap_or(0),
-        };
-        receipts.push(match existing_evaluation(connection, &draft.body)? {
-            Some(receipt) => Ok(receipt),
-            None => append_leaf(connection, &mut head, &header, draft)?,
-        });
+        any_change |= !draft.changes.is_empty();
+        answers.push(batch.take(draft)?);
     }
+    let head = batch.head;
     if head.frontier.size() > opened.head.frontier.size() {
         let note = opened.signer.sign(head.frontier.size(), &head.frontier.root());
-        keep_checkpoint(connection, head.frontier.size(), &note)?;
-        head.checkpoint = note;
-        execute(connection, "COMMIT", [])?;
+        keep_checkpoint(&opened.connection, head.frontier.size(), &note)?;
+        let head = Head {
+            checkpoint: note,
+            ..head
+        };
+        execute(&opened.connection, "COMMIT", [])?;
         opened.head = head;
         opened.move_guard().map_err(StoreError::io(paths.guard()))?;
     } else {
-        execute(connection, "ROLLBACK", [])?;
+        let end = if any_change { "COMMIT" } else { "ROLLBACK" };
+        execute(&opened.connection, end, [])?;
     }
-    Ok(receipts)
+    Ok(answers)
+}
+
+/// A batch that is being written.
+struct Batch<'a> {
+    connection: &'a Connection,
+    head: Head,
+    origin: &'a str,
+    clock: &'a SharedClock,
+    boot: &'a str,
+}
+
+impl Batch<'_> {
+    /// Appends a draft's leaf, and makes its changes.
+    fn take(&mut self, draft: Draft) -> Result<Answer, StoreError> {
+        let Draft { body, blobs, changes } = draft;
+        let mut about = None;
+        if let Some(body) = body {
+            if let Some(receipt) = existing_evaluation(self.connection, &body)? {
+                return Ok(Ok(receipt));
+            }
+            match self.append(&body, blobs)? {
+                Ok(receipt) => about = Some(receipt.seq),
+                Err(error) => return Ok(Err(error)),
+            }
+        }
+        let receipt = self.newest();
+        for change in changes {
+            let moment = Moment {
+                connection: self.connection,
+                now: self.clock.now(),
+                about,
+            };
+            change::make(
+                &moment,
+                change,
+                &mut |body| match self.append(&body, Vec::new())? {
+                    Ok(receipt) => Ok(receipt.seq),
+                    // Its parts are short, and were checked when they were configured.
+                    Err(error) => Err(StoreError::Damaged(format!("an alert can't be written: {error}"))),
+                },
+            )?;
+        }
+        Ok(Ok(receipt))
+    }
+
+    fn newest(&self) -> Receipt {
+        Receipt {
+            seq: self.head.frontier.size().saturating_sub(1),
+            hash: self.head.last_hash,
+        }
+    }
+
+    fn append(&mut self, body: &Body, blobs: Vec<(Role, String, Sealed)>) -> Result<Answer, StoreError> {
+        let header = Header {
+            log: self.origin,
+            seq: self.head.frontier.size(),
+            prev: self.head.last_hash,
+            time: self.clock.now(),
+            boot: self.boot,
+            mono_ms: u64::try_from(self.clock.monotonic().as_millis()).unwrap_or(0),
+        };
+        append_leaf(self.connection, &mut self.head, &header, body, blobs)
+    }
 }
 
 /// Two processes may want to judge a snapshot that a third left unjudged: the first evaluation under a plan stands.
@@ -84,12 +149,13 @@ fn append_leaf(
     connection: &Connection,
     head: &mut Head,
     header: &Header<'_>,
-    draft: Draft,
+    body: &Body,
+    blobs: Vec<(Role, String, Sealed)>,
 ) -> Result<Answer, StoreError> {
-    let mut refs = Vec::with_capacity(draft.blobs.len());
+    let mut refs = Vec::with_capacity(blobs.len());
     let mut new = Vec::new();
-    for (role, media_type, sealed) in draft.blobs {
-        let reused = unchanged(connection, &draft.body, &role, &sealed)?;
+    for (role, media_type, sealed) in blobs {
+        let reused = unchanged(connection, body, &role, &sealed)?;
         let (sha256, size) = reused.unwrap_or((sealed.sha256, sealed.size));
         refs.push(BlobRef {
             role,
@@ -101,7 +167,7 @@ fn append_leaf(
             new.push(sealed);
         }
     }
-    let bytes = match leaf::encode(header, &draft.body, &refs) {
+    let bytes = match leaf::encode(header, body, &refs) {
         Ok(bytes) => bytes,
         Err(error) => return Ok(Err(AppendError::Encode(Arc::new(error)))),
     };
@@ -165,6 +231,7 @@ fn insert_blob(connection: &Connection, seq: u64, sealed: &Sealed) -> Result<(),
             sealed.row_sha256(seq)
         ],
     )
+    .map(drop)
 }
 
 /// The stored blob with the same payload, of the same collector, source, target and role. The digest only finds
@@ -264,16 +331,20 @@ fn keep_checkpoint(connection: &Connection, size: u64, note: &str) -> Result<(),
         "INSERT INTO checkpoint VALUES (?, ?)",
         params![size, note],
     )
+    .map(drop)
 }
 
-fn execute(connection: &Connection, sql: &str, values: impl rusqlite::Params) -> Result<(), StoreError> {
+pub(super) fn execute(
+    connection: &Connection,
+    sql: &str,
+    values: impl rusqlite::Params,
+) -> Result<usize, StoreError> {
     connection
         .prepare_cached(sql)
         .and_then(|mut statement| statement.execute(values))
-        .map_err(writing)?;
-    Ok(())
+        .map_err(writing)
 }
 
-fn writing(error: rusqlite::Error) -> StoreError {
+pub(super) fn writing(error: rusqlite::Error) -> StoreError {
     StoreError::Sqlite("can't be written", error)
 }

@@ -43,6 +43,23 @@ pub struct Entry {
     pub target: Option<String>,
 }
 
+/// An evaluation in the index, with what its snapshot is of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Evaluated {
+    /// The evaluation's position.
+    pub seq: u64,
+    /// When it was appended.
+    pub time: String,
+    /// The snapshot that it judges.
+    pub snapshot: u64,
+    /// The snapshot's collector.
+    pub collector: String,
+    /// The snapshot's source.
+    pub source: String,
+    /// The snapshot's target.
+    pub target: String,
+}
+
 /// Which entries to list.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
@@ -103,6 +120,13 @@ impl Reader {
 
     pub(in crate::log) fn connection(&self) -> &Connection {
         &self.connection
+    }
+
+    /// Another number whenever somebody has written to the store.
+    pub fn version(&self) -> Result<i64, StoreError> {
+        self.connection
+            .query_row("PRAGMA data_version", [], |row| row.get(0))
+            .map_err(reading)
     }
 
     /// How many leaves there are.
@@ -284,6 +308,33 @@ impl Reader {
             .map_err(reading)
     }
 
+    /// The leaves of a kind that has no scope, such as `exception`, from a position on, oldest first.
+    pub fn of_kind(&self, kind: &str, from: u64) -> Result<Vec<u64>, StoreError> {
+        let sql = "SELECT seq FROM entry WHERE kind = ? AND collector IS NULL AND snapshot IS NULL AND seq >= ? \
+                   ORDER BY seq";
+        let mut statement = self.connection.prepare_cached(sql).map_err(reading)?;
+        let rows = statement
+            .query_map(params![kind, from], |row| row.get(0))
+            .map_err(reading)?;
+        rows.collect::<Result<_, _>>().map_err(reading)
+    }
+
+    /// Goes through all evaluations, in the order of what they judge.
+    pub fn walk_evaluations<E: From<StoreError>>(
+        &self,
+        mut visit: impl FnMut(Evaluated) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let sql = "SELECT e.seq, e.time, e.snapshot, s.collector, s.source, s.target \
+                   FROM entry AS e JOIN entry AS s ON s.seq = e.snapshot \
+                   WHERE e.snapshot IS NOT NULL AND s.kind = 'snapshot' ORDER BY e.snapshot, e.seq";
+        let mut statement = self.connection.prepare_cached(sql).map_err(reading)?;
+        let mut rows = statement.query([]).map_err(reading)?;
+        while let Some(row) = rows.next().map_err(reading)? {
+            visit(to_evaluated(row).map_err(reading)?)?;
+        }
+        Ok(())
+    }
+
     /// The newest evaluation of a snapshot.
     pub fn evaluation_of(&self, snapshot: u64) -> Result<Option<u64>, StoreError> {
         self.connection
@@ -359,6 +410,17 @@ fn to_entry(row: &rusqlite::Row<'_>) -> rusqlite::Result<Entry> {
         seq: row.get(0)?,
         time: row.get(1)?,
         kind: row.get(2)?,
+        collector: row.get(3)?,
+        source: row.get(4)?,
+        target: row.get(5)?,
+    })
+}
+
+fn to_evaluated(row: &rusqlite::Row<'_>) -> rusqlite::Result<Evaluated> {
+    Ok(Evaluated {
+        seq: row.get(0)?,
+        time: row.get(1)?,
+        snapshot: row.get(2)?,
         collector: row.get(3)?,
         source: row.get(4)?,
         target: row.get(5)?,

@@ -4,9 +4,10 @@ use rusqlite::Connection;
 
 use super::super::checkpoint::VerifierKey;
 use super::super::guard::Slot;
+use super::super::leaf::{self, Alert, AlertState, Body};
 use super::super::schema;
 use super::super::start::{self, Position};
-use super::super::store::{Paths, StoreError, reading};
+use super::super::store::{Paths, StoreError, leaf_bytes, reading};
 use super::super::verify::{Problems, Whole};
 
 pub(super) fn check_guard(
@@ -52,6 +53,58 @@ pub(super) fn check_rest(
         problems.add(None, "meta", "there are rows beside the origin");
     }
     Ok(())
+}
+
+/// Alerts that are said to be open. One that no leaf opened would keep the next of its kind from being told.
+pub(super) fn check_alerts(database: &Connection, problems: &mut Problems) -> Result<(), StoreError> {
+    let mut statement = database
+        .prepare("SELECT seq, event, test, collector, source FROM alert ORDER BY seq")
+        .map_err(reading)?;
+    let rows = statement.query_map([], |row| {
+        let subject = [row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?];
+        Ok((row.get::<_, u64>(0)?, subject))
+    });
+    for row in rows.map_err(reading)? {
+        let (seq, subject): (u64, [String; 4]) = row.map_err(reading)?;
+        if !is_opened(database, seq, &subject)? {
+            let what = "an alert is said to be open that this leaf did not open, or that was closed";
+            problems.add(Some(seq), "alert", what);
+        }
+    }
+    Ok(())
+}
+
+fn is_opened(database: &Connection, seq: u64, subject: &[String; 4]) -> Result<bool, StoreError> {
+    let alert = |seq| -> Result<Option<Alert>, StoreError> {
+        let leaf = leaf_bytes(database, seq)?.and_then(|bytes| leaf::decode(&bytes).ok());
+        Ok(leaf.and_then(|leaf| match leaf.body {
+            Some(Body::Alert(alert)) => Some(alert),
+            _ => None,
+        }))
+    };
+    let Some(opened) = alert(seq)? else {
+        return Ok(false);
+    };
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let about = [
+        opened.event.as_str().to_owned(),
+        text(&opened.test),
+        text(&opened.collector),
+        text(&opened.source),
+    ];
+    if opened.state != AlertState::Opened || about != *subject {
+        return Ok(false);
+    }
+    let sql = "SELECT seq FROM entry WHERE kind = 'alert' AND collector IS ? AND source IS ? AND seq > ?";
+    let mut statement = database.prepare_cached(sql).map_err(reading)?;
+    let later = statement.query_map((&opened.collector, &opened.source, seq), |row| row.get(0));
+    for later in later.map_err(reading)? {
+        let closed = alert(later.map_err(reading)?)?;
+        if closed.is_some_and(|closed| closed.state == AlertState::Closed && closed.alert == Some(seq)) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 pub(super) fn check_key_file(

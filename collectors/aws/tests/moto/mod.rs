@@ -138,6 +138,11 @@ impl Moto {
         self.tell(&format!("delay?ms={}", each.as_millis()));
     }
 
+    /// From now on the credential report is one of now, and begins with the root user, as AWS's does.
+    pub(crate) fn whole_reports(&self) {
+        self.tell("report");
+    }
+
     /// How many calls there were since this was last asked, by service and operation.
     pub(crate) fn calls(&self) -> BTreeMap<String, u64> {
         serde_json::from_str(&self.tell("calls")).unwrap()

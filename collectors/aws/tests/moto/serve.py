@@ -7,8 +7,9 @@ Four things are righted: commas in a user's name or path, which IAM allows, are 
 answer about a bucket's versioning has AWS's root element, without which SDKs refuse it; a listing of buckets that was
 asked for with a parameter says where each lies; and an organisation has features for its root users, none of them on.
 
-Two paths are its own, and no AWS call's: `/peer/delay?ms=20` holds up every answer from then on, and `/peer/calls` tells,
-as JSON, how many calls there were of each kind since it was last asked, `{"SERVICE OPERATION": COUNT}`.
+Three paths are its own, and no AWS call's: `/peer/delay?ms=20` holds up every answer from then on, `/peer/calls` tells,
+as JSON, how many calls there were of each kind since it was last asked, `{"SERVICE OPERATION": COUNT}`, and from
+`/peer/report` on the credential report is one of now and begins with the root user, as AWS's does.
 """
 
 import collections
@@ -69,8 +70,24 @@ def all_buckets(response, all_buckets=S3Response.all_buckets):
     return status, headers, body
 
 
+def get_credential_report(response, get_credential_report=IamResponse.get_credential_report):
+    answer = get_credential_report(response)
+    if not Peer.whole:
+        return answer
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    header, rest = answer.result["Content"].split("\n", 1)
+    root = ["<root_account>", f"arn:aws:iam::{response.current_account}:root", "2020-01-01T00:00:00+00:00"]
+    root += ["not_supported", "no_information", "not_supported", "not_supported", "false"]
+    root += ["false", "N/A", "N/A", "N/A", "N/A"] * 2 + ["false", "N/A"] * 2
+    answer.result["Content"] = "\n".join([header, ",".join(root), rest])
+    answer.result["GeneratedTime"] = now
+    return answer
+
+
 class Peer:
     """Moto, its answers counted and held up."""
+
+    whole = False
 
     def __init__(self, moto):
         self.moto = moto
@@ -87,6 +104,9 @@ class Peer:
             with self.lock:
                 calls, self.calls = self.calls, collections.Counter()
             return self.tell(calls, start_response)
+        if environ["PATH_INFO"] == "/peer/report":
+            Peer.whole = True
+            return self.tell({}, start_response)
         kind = self.kind(environ)
         with self.lock:
             self.calls[kind] += 1
@@ -126,6 +146,7 @@ def end_with_input():
 User.to_csv = to_csv
 S3Serializer._serialize_body = serialize_body
 S3Response.all_buckets = all_buckets
+IamResponse.get_credential_report = get_credential_report
 IamResponse.list_organizations_features = lambda response: ActionResult({"EnabledFeatures": []})
 application = Peer(DomainDispatcherApplication(create_backend_app))
 server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=Handler)

@@ -66,6 +66,9 @@ pub struct Delivery {
     /// What the receiver calls the alert: a ticket's number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<String>,
+    /// Further alerts that the message tells of, where it is a digest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<u64>,
 }
 
 /// What happened, that people are to know.
