@@ -14,8 +14,12 @@ mod account;
 mod collecting;
 #[path = "cli/daemon.rs"]
 mod daemon;
+#[path = "cli/deviating.rs"]
+mod deviating;
 #[path = "cli/drift.rs"]
 mod drift;
+#[path = "cli/excepting.rs"]
+mod excepting;
 #[path = "cli/killed.rs"]
 mod killed;
 #[path = "cli/operating.rs"]
