@@ -55,8 +55,23 @@ pub(super) fn check_rest(
     Ok(())
 }
 
-/// Alerts that are said to be open. One that no leaf opened would keep the next of its kind from being told.
+/// What is no evidence: its pages, and the alerts that are said to be open. One that no leaf opened would keep the next of its
+/// kind from being told.
 pub(super) fn check_alerts(database: &Connection, problems: &mut Problems) -> Result<(), StoreError> {
+    for table in ["alert", "alert_target", "outbox"] {
+        let mut statement = database
+            .prepare(&format!("PRAGMA integrity_check({table})"))
+            .map_err(reading)?;
+        let found = statement
+            .query_map([], |row| row.get::<_, String>(0))
+            .map_err(reading)?;
+        for what in found {
+            let what = what.map_err(reading)?;
+            if what != "ok" {
+                problems.add(None, table, what);
+            }
+        }
+    }
     let mut statement = database
         .prepare("SELECT seq, event, test, collector, source FROM alert ORDER BY seq")
         .map_err(reading)?;

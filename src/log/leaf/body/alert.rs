@@ -25,7 +25,7 @@ pub struct Alert {
     /// The test, where it concerns one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test: Option<String>,
-    /// The leaf that gave rise to it: a snapshot, a failure, a missed range; null where none did.
+    /// The leaf that gave rise to it: an evaluation, a failure, a scope, a missed range, an exception; null where none did.
     pub about: Option<u64>,
     /// How many resources it concerned then.
     pub resources: u64,
