@@ -80,7 +80,7 @@ pub struct Facts {
     /// The alerts that it tells of beside `alert`.
     #[serde(default)]
     pub also: Vec<u64>,
-    /// The week of a control's owner.
+    /// The week of a control's owner, or what has passed since the digest before.
     #[serde(default)]
     pub week: Option<WeekFacts>,
 }

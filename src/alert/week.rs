@@ -10,18 +10,18 @@ use super::template::samples;
 use super::usual_severity;
 use crate::control::TestId;
 use crate::deviations::{self, Deviations};
-use crate::log::leaf::{Body, Event, MissedReason, format_time};
+use crate::log::leaf::{AlertState, Body, Event, MissedReason, format_time};
 use crate::log::store::{Filter, Reader, StoreError};
 use crate::period::deviation::Deviation;
 
-/// What each owner's channels are told, of the week before `to`.
+/// What each owner's channels are told at `to`: of the time since the digest before it, or of a week.
 pub(super) fn facts(
     reader: &Reader,
     outlet: &Outlet,
     alert: u64,
     to: DateTime<Utc>,
 ) -> Result<Vec<(Facts, Vec<String>)>, StoreError> {
-    let from = to - TimeDelta::days(7);
+    let from = last_before(reader, alert)?.unwrap_or(to - TimeDelta::days(7));
     let read = deviations::read(reader, None)?;
     let gaps = gaps(reader, from, to)?;
     let mut weeks = Vec::new();
@@ -56,6 +56,21 @@ pub(super) fn facts(
         weeks.push((facts, channels.clone()));
     }
     Ok(weeks)
+}
+
+/// When the digest before this one was.
+fn last_before(reader: &Reader, alert: u64) -> Result<Option<DateTime<Utc>>, StoreError> {
+    let alerts = reader.of_kind("alert", 0)?;
+    for seq in alerts.into_iter().rev().filter(|seq| *seq < alert) {
+        let Some(leaf) = reader.leaf(seq)? else { continue };
+        if let Some(Body::Alert(before)) = &leaf.body
+            && before.event == Event::Digest
+            && before.state == AlertState::Noticed
+        {
+            return Ok(Some(leaf.time));
+        }
+    }
+    Ok(None)
 }
 
 /// The tests that serve an owner's controls.

@@ -18,7 +18,6 @@ use crate::history::{History, HistoryError};
 use crate::log::append::{Change, NewMessage};
 use crate::log::leaf::{Alert, Body, Event};
 use crate::log::store::{OpenAlert, Reader, StoreError, Waiting};
-use crate::plan::PlanError;
 
 /// What is to be told can't be read.
 #[derive(Debug, thiserror::Error)]
@@ -26,12 +25,19 @@ pub enum WordError {
     /// The store can't be read.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The plan can't be read.
-    #[error(transparent)]
-    Plan(#[from] PlanError),
     /// Snapshots can't be compared.
     #[error(transparent)]
     History(#[from] HistoryError),
+}
+
+impl WordError {
+    /// Whether the store is as it was left but for something that can't be read any more.
+    fn is_damage(&self) -> bool {
+        match self {
+            Self::Store(error) | Self::History(HistoryError::Store(error)) => error.is_damage(),
+            Self::History(HistoryError::Unreadable(_)) => true,
+        }
+    }
 }
 
 /// What one message tells of.
@@ -63,8 +69,9 @@ pub(super) fn groups(reader: &Reader) -> Result<Vec<Group>, StoreError> {
         } = waiting;
         let opened = reader.leaf(alert)?.and_then(|leaf| Some((leaf.time, leaf.body?)));
         let Some((opened_at, Body::Alert(opened))) = opened else {
-            let what = format!("the outbox speaks of leaf {alert}, which is no alert");
-            return Err(StoreError::Damaged(what));
+            // Changed by hand: `verify` tells of it, and the others are told all the same.
+            tracing::error!("the outbox speaks of leaf {alert}, which is no alert");
+            continue;
         };
         let phase = serde_json::from_value(phase.into()).unwrap_or(Phase::Notice);
         let joined = groups.iter_mut().rev().find(|group| match phase {
@@ -207,15 +214,31 @@ impl Group {
                 })
                 .collect();
         }
+        match self.add_details(reader, history, test.as_deref(), &mut facts) {
+            // What can't be read any more must not keep people from being told, nor any other message back.
+            Err(error) if error.is_damage() => {
+                tracing::warn!("alert {} is told without its details: {error}", self.alert);
+                Ok(facts)
+            }
+            Err(error) => Err(error),
+            Ok(()) => Ok(facts),
+        }
+    }
+
+    fn add_details(
+        &self,
+        reader: &Reader,
+        history: &mut History,
+        test: Option<&str>,
+        facts: &mut Facts,
+    ) -> Result<(), WordError> {
         match self.phase {
-            Phase::Acknowledged => self.acknowledged(reader, &mut facts)?,
-            Phase::Closed => facts.outcome = self.outcome_now(reader, test.as_deref())?,
-            _ => self.event_facts(reader, history, test.as_deref(), &mut facts)?,
+            Phase::Acknowledged => self.acknowledged(reader, facts)?,
+            Phase::Closed => facts.outcome = self.outcome_now(reader, test)?,
+            _ => self.event_facts(reader, history, test, facts)?,
         }
-        if let Some(exception) = self.exception(reader)? {
-            facts.exception = Some(exception);
-        }
-        Ok(facts)
+        facts.exception = self.exception(reader)?;
+        Ok(())
     }
 
     fn event_facts(

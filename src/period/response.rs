@@ -93,18 +93,26 @@ impl Responses {
                 self.alerts.insert(seq, known);
             }
             (AlertState::Closed, Some(known)) => known.closed = Some(seq),
-            (AlertState::Delivered, Some(known)) => {
-                if let (Some(delivery), Some(opened)) = (&alert.delivery, alert.alert) {
-                    known.delivered.push(Told {
-                        seq,
-                        time,
-                        alert: opened,
-                        channel: delivery.channel.clone(),
-                        phase: delivery.phase.clone(),
-                    });
-                }
+            (AlertState::Delivered, _) => self.add_delivery(seq, time, alert),
+            (AlertState::Undelivered | AlertState::Closed, _) => {}
+        }
+    }
+
+    /// A message tells of one alert, or of several.
+    fn add_delivery(&mut self, seq: u64, time: DateTime<Utc>, alert: &Alert) {
+        let Some(delivery) = &alert.delivery else {
+            return;
+        };
+        for opened in alert.alert.iter().chain(&delivery.also) {
+            if let Some(known) = self.alerts.get_mut(opened) {
+                known.delivered.push(Told {
+                    seq,
+                    time,
+                    alert: *opened,
+                    channel: delivery.channel.clone(),
+                    phase: delivery.phase.clone(),
+                });
             }
-            (AlertState::Undelivered | AlertState::Closed | AlertState::Delivered, _) => {}
         }
     }
 
@@ -175,12 +183,12 @@ impl Known {
         let was_open = opened < over && self.closed.is_none_or(|closed| closed > found);
         same(&self.collector, &scope.collector)
             && same(&self.source, &scope.source)
-            && (was_open || self.about == Some(deviation.first.snapshot))
+            && (was_open || self.about == Some(deviation.first.evaluation))
     }
 
     /// Whether it was opened when the deviation had been found, so that its first message tells of it.
     fn is_opened_by(&self, opened: u64, deviation: &Deviation) -> bool {
-        opened > deviation.first.evaluation || self.about == Some(deviation.first.snapshot)
+        opened > deviation.first.evaluation || self.about == Some(deviation.first.evaluation)
     }
 }
 
@@ -189,7 +197,7 @@ impl Told {
     fn is_of(&self, deviation: &Deviation, is_own: bool) -> bool {
         self.seq > deviation.first.evaluation
             && match self.phase.as_str() {
-                "opened" | "notice" => is_own,
+                "opened" | "notice" | "digest" => is_own,
                 "grown" | "reminder" => true,
                 _ => false,
             }
