@@ -7,6 +7,8 @@ mod moto;
 
 #[path = "aws/alerts.rs"]
 mod alerts;
+#[path = "fake/receiver.rs"]
+mod receiver;
 
 use evidenced::log::leaf::{Body, Role, SnapshotLeaf};
 use evidenced::log::store::{Filter, Paths, Reader};

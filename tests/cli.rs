@@ -26,6 +26,8 @@ mod killed;
 mod operating;
 #[path = "cli/reading.rs"]
 mod reading;
+#[path = "fake/receiver.rs"]
+mod receiver;
 #[path = "cli/recovering.rs"]
 mod recovering;
 #[path = "cli/secrets.rs"]
@@ -34,6 +36,8 @@ mod secrets;
 mod soak;
 #[path = "cli/standing.rs"]
 mod standing;
+#[path = "cli/telling.rs"]
+mod telling;
 #[path = "cli/verifying.rs"]
 mod verifying;
 #[path = "cli/workplace.rs"]

@@ -53,15 +53,17 @@ impl Desk {
 }
 
 /// Runs the collector, and lets the courier bring on what there is to tell.
-struct Told<'a> {
+pub(crate) struct Told<'a> {
     bench: &'a Bench,
     desk: Desk,
     personal_data: bool,
-    settings: config::Alerts,
+    pub(crate) settings: config::Alerts,
+    /// Whose digest goes to the desk.
+    pub(crate) owners: Vec<(String, Vec<String>)>,
 }
 
 impl<'a> Told<'a> {
-    fn new(bench: &'a Bench) -> Self {
+    pub(crate) fn new(bench: &'a Bench) -> Self {
         Self {
             bench,
             desk: Desk::default(),
@@ -70,16 +72,17 @@ impl<'a> Told<'a> {
                 after: 2,
                 ..config::Alerts::default()
             },
+            owners: Vec::new(),
         }
     }
 
-    async fn run(&self) -> Vec<String> {
+    pub(crate) async fn run(&self) -> Vec<String> {
         self.bench.clock.forward(TimeDelta::hours(1));
         self.bench.run().await;
         self.tell().await
     }
 
-    async fn tell(&self) -> Vec<String> {
+    pub(crate) async fn tell(&self) -> Vec<String> {
         let line = Line {
             channel: Box::new(self.desk.clone()),
             personal_data: self.personal_data,
@@ -89,7 +92,7 @@ impl<'a> Told<'a> {
             settings: self.settings.clone(),
             channels: BTreeMap::from([("desk".to_owned(), line)]),
             routes: vec![everything("desk")],
-            owners: Vec::new(),
+            owners: self.owners.clone(),
             templates: Templates::load(None).unwrap(),
         };
         let (_sender, outlet) = tokio::sync::watch::channel(Arc::new(outlet));
@@ -124,7 +127,7 @@ impl<'a> Told<'a> {
     }
 }
 
-const NOTHING: [String; 0] = [];
+pub(crate) const NOTHING: [String; 0] = [];
 
 #[tokio::test]
 async fn a_test_that_fails_is_told_once_then_what_more_fails_and_that_it_passes_again() {

@@ -42,7 +42,7 @@ async fn record(bench: &Bench, exception: Exception, resources: &[&str]) -> u64 
     bench.log.append(draft).await.unwrap().seq
 }
 
-async fn record_for(bench: &Bench, hours: i64) -> u64 {
+pub(crate) async fn record_for(bench: &Bench, hours: i64) -> u64 {
     let expires = bench.clock.now() + TimeDelta::hours(hours);
     record(bench, exception(None, expires), &["x"]).await
 }
