@@ -4,7 +4,9 @@
 //! carries the same key. A channel that does not answer holds up no other, and never the collecting.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::FutureExt as _;
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
@@ -234,16 +236,8 @@ impl Courier {
     ) -> Result<(), CourierError> {
         let message: Message = match serde_json::from_str(&posted.message) {
             Ok(message) => message,
-            Err(error) => {
-                // Written by another version, or changed by hand: it would wait for ever.
-                tracing::error!(
-                    "a message to {} can't be read and is dropped: {error}",
-                    posted.channel
-                );
-                let finish = Change::Finish { row: posted.id };
-                self.log.append(Draft::of_changes(vec![finish])).await?;
-                return Ok(());
-            }
+            // Written by another version, or changed by hand: it would wait for ever.
+            Err(error) => return self.give_up(posted, &error).await,
         };
         let reference = reference(&self.lock(), &posted)?;
         let outlet = Arc::clone(outlet);
@@ -252,8 +246,13 @@ impl Courier {
             let came = match outlet.channel(&posted.channel) {
                 Some(channel) => {
                     let attempt = channel.send(&message, reference.as_deref());
-                    let in_time = tokio::time::timeout(ATTEMPT, attempt).await;
-                    in_time.unwrap_or_else(|_| Err(SendError::late()))
+                    // One that panics is tried again as any other that fails, and not at once.
+                    let attempt = AssertUnwindSafe(attempt).catch_unwind();
+                    match tokio::time::timeout(ATTEMPT, attempt).await {
+                        Ok(Ok(came)) => came,
+                        Ok(Err(_)) => Err(SendError::broken()),
+                        Err(_) => Err(SendError::late()),
+                    }
                 }
                 None => Err(SendError {
                     what: "the channel is no longer configured".to_owned(),
@@ -266,6 +265,37 @@ impl Courier {
                 came,
             }
         });
+        Ok(())
+    }
+
+    /// Records that a message will never be sent, since it can't be read.
+    async fn give_up(&self, posted: Posted, error: &serde_json::Error) -> Result<(), CourierError> {
+        let channel = &posted.channel;
+        tracing::error!(
+            channel,
+            "a message to {channel} can't be read, and is not sent: {error}"
+        );
+        let opened = self.lock().leaf(posted.alert)?.and_then(|leaf| leaf.body);
+        let mut draft = match opened {
+            Some(Body::Alert(opened)) => Draft::new(Body::Alert(Alert {
+                state: AlertState::Undelivered,
+                alert: Some(posted.alert),
+                about: posted.about,
+                delivery: Some(Delivery {
+                    channel: channel.clone(),
+                    phase: String::new(),
+                    key: String::new(),
+                    attempts: posted.attempts,
+                    answer: "not sent: the message can't be read".to_owned(),
+                    reference: None,
+                    also: Vec::new(),
+                }),
+                ..opened
+            })),
+            _ => Draft::of_changes(Vec::new()),
+        };
+        draft = draft.with_changes(vec![Change::Finish { row: posted.id }]);
+        self.log.append(draft).await?;
         Ok(())
     }
 

@@ -46,8 +46,8 @@ pub struct Facts {
     /// The leaf that shows it whole: `evidenced show`.
     #[serde(default)]
     pub show: Option<u64>,
-    /// What the test says now, where it no longer fails: `pass`, `excepted`, `not_applicable`; none where it is no longer
-    /// evaluated.
+    /// How what is over ended: what the test says now, or `collected`. None where it ended because nobody tests or collects
+    /// it any more: then nothing is known to be well.
     #[serde(default)]
     pub outcome: Option<String>,
     /// The ticks that passed without evidence.

@@ -28,6 +28,9 @@ pub enum WordError {
     /// Snapshots can't be compared.
     #[error(transparent)]
     History(#[from] HistoryError),
+    /// No message can be made, so what waits goes on waiting.
+    #[error("no message can be made")]
+    Unworded,
 }
 
 impl WordError {
@@ -36,6 +39,7 @@ impl WordError {
         match self {
             Self::Store(error) | Self::History(HistoryError::Store(error)) => error.is_damage(),
             Self::History(HistoryError::Unreadable(_)) => true,
+            Self::Unworded => false,
         }
     }
 }
@@ -147,9 +151,7 @@ impl Group {
         };
         for (facts, channels) in told {
             for channel in channels {
-                let Some(message) = outlet.message_for(&channel, &facts) else {
-                    continue;
-                };
+                let message = outlet.message_for(&channel, &facts).ok_or(WordError::Unworded)?;
                 messages.push(NewMessage {
                     alert: self.alert,
                     phase: facts.phase.as_str(),
@@ -157,7 +159,7 @@ impl Group {
                     since: self.since,
                     next: outlet.not_before(facts.severity, now),
                     channel,
-                    message: serde_json::to_string(&message).unwrap_or_default(),
+                    message: serde_json::to_string(&message).map_err(|_| WordError::Unworded)?,
                     attempts: 0,
                 });
             }
@@ -389,27 +391,18 @@ impl Group {
         Ok(())
     }
 
-    /// What the test says of the snapshot that ended the alert.
+    /// What ended the alert: what the test said, or that a snapshot was taken. None if neither did.
     fn outcome_now(&self, reader: &Reader, test: Option<&str>) -> Result<Option<String>, WordError> {
-        let (Some(about), Some(test)) = (self.abouts.last(), test) else {
-            return Ok(None);
-        };
-        let about = match body(reader, *about)? {
-            Some(Body::Evaluation(evaluation)) => Some(evaluation),
-            Some(Body::Snapshot(_)) => match reader.evaluation_of(*about)? {
-                Some(seq) => match body(reader, seq)? {
-                    Some(Body::Evaluation(evaluation)) => Some(evaluation),
-                    _ => None,
-                },
-                None => None,
-            },
+        let about = self.abouts.last().map(|about| body(reader, *about)).transpose()?;
+        Ok(match (about.flatten(), test) {
+            (Some(Body::Evaluation(evaluation)), Some(test)) => {
+                let results: Vec<TestResult> = serde_json::from_value(evaluation.results).unwrap_or_default();
+                let result = results.iter().find(|result| result.test.as_str() == test);
+                result.map(|result| result.outcome.as_str().to_owned())
+            }
+            (Some(Body::Snapshot(_)), None) => Some("collected".to_owned()),
             _ => None,
-        };
-        let results: Vec<TestResult> = about
-            .and_then(|evaluation| serde_json::from_value(evaluation.results).ok())
-            .unwrap_or_default();
-        let result = results.iter().find(|result| result.test.as_str() == test);
-        Ok(result.map(|result| result.outcome.as_str().to_owned()))
+        })
     }
 
     fn exception(&self, reader: &Reader) -> Result<Option<ExceptionFacts>, WordError> {

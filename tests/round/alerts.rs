@@ -83,8 +83,13 @@ impl<'a> Told<'a> {
     }
 
     pub(crate) async fn tell(&self) -> Vec<String> {
+        self.tell_by(Box::new(self.desk.clone())).await;
+        self.desk.titles()
+    }
+
+    async fn tell_by(&self, channel: Box<dyn Channel>) {
         let line = Line {
-            channel: Box::new(self.desk.clone()),
+            channel,
             personal_data: self.personal_data,
         };
         let outlet = Outlet {
@@ -104,7 +109,6 @@ impl<'a> Told<'a> {
             bell: Arc::default(),
         };
         courier.run_once(Duration::from_secs(5)).await;
-        self.desk.titles()
     }
 
     /// Every alert leaf: its state, event and how many resources.
@@ -267,7 +271,7 @@ async fn unknown_neither_mends_nor_breaks_and_is_told_only_when_it_lasts() {
     bench.holds([("a", Answer::seen([thing("x", false)]))]);
     assert_eq!(
         told.run().await,
-        ["Resolved: Every thing is safe on src: known again"],
+        ["Known again: Every thing is safe on src: fail"],
         "it fails, as was told long ago"
     );
     bench.holds([("a", Answer::seen([thing("x", true)]))]);
@@ -323,7 +327,7 @@ async fn a_changed_scope_is_told_and_ends_what_was_about_a_target_that_left() {
         told.run().await,
         [
             "[medium] fake.things on src: 2 targets came into scope, 1 left it",
-            "Resolved: Every thing is safe on src: no longer tested",
+            "No longer tested: Every thing is safe on src",
         ]
     );
 }
@@ -394,4 +398,78 @@ async fn who_has_not_acknowledged_is_reminded_and_a_flood_becomes_a_digest() {
     assert_eq!(reminded.len(), 6);
     assert_eq!(reminded[0], "[high] Rule 0: still fails for 1 resource on src");
     assert_eq!(told.tell().await, NOTHING);
+}
+
+/// A channel that panics before it takes anything.
+struct Broken(Arc<Mutex<u32>>);
+
+#[async_trait]
+impl Channel for Broken {
+    async fn send(&self, _message: &Message, _reference: Option<&str>) -> Result<Sent, SendError> {
+        *self.0.lock().unwrap() += 1;
+        panic!("the channel panics, as it was told")
+    }
+}
+
+#[tokio::test]
+async fn a_channel_that_panics_is_tried_again_after_a_pause() {
+    let folder = folder();
+    let mut bench = Bench::new(folder.path()).await;
+    bench.after = Some(2);
+    let told = Told::new(&bench);
+    bench.holds([("a", Answer::seen([thing("x", false)]))]);
+    bench.run().await;
+    let tried = Arc::new(Mutex::new(0));
+    for attempts in [1, 1] {
+        told.tell_by(Box::new(Broken(Arc::clone(&tried)))).await;
+        assert_eq!(*tried.lock().unwrap(), attempts);
+    }
+    bench.clock.forward(TimeDelta::seconds(6));
+    assert_eq!(
+        told.tell().await,
+        ["[high] Every thing is safe: fails for 1 resource on src"]
+    );
+}
+
+#[tokio::test]
+async fn what_is_over_because_nobody_looks_any_more_is_not_called_resolved() {
+    let folder = folder();
+    let mut bench = Bench::new(folder.path()).await;
+    bench.after = Some(2);
+    let refused = || Answer::Fails(FailureClass::Permission, "not allowed".to_owned());
+    bench.holds([("a", refused()), ("b", Answer::seen([thing("x", false)]))]);
+    let told = Told::new(&bench);
+    told.run().await;
+    assert_eq!(
+        told.run().await,
+        ["[high] fake.things on src: nothing can be collected"]
+    );
+    bench.holds([("c", Answer::seen([]))]);
+    let titles = told.run().await;
+    assert!(
+        titles.contains(&"No longer collected: fake.things on src".to_owned())
+            && titles.contains(&"No longer tested: Every thing is safe on src".to_owned())
+            && titles.iter().all(|title| !title.contains("Resolved")),
+        "{titles:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_reminder_of_what_is_unknown_by_now_does_not_say_that_it_fails() {
+    let folder = folder();
+    let mut bench = Bench::new(folder.path()).await;
+    bench.after = Some(100);
+    let told = Told::new(&bench);
+    bench.holds([("a", Answer::seen([thing("x", false)]))]);
+    told.run().await;
+    let mut dim = thing("x", true);
+    dim.attributes.remove("safe");
+    dim.unknown.insert("safe".to_owned(), "not allowed".to_owned());
+    bench.holds([("a", Answer::seen([dim]))]);
+    assert_eq!(told.run().await, NOTHING);
+    bench.clock.forward(TimeDelta::hours(24));
+    assert_eq!(
+        told.tell().await,
+        ["[high] Every thing is safe: has not passed again on src"]
+    );
 }

@@ -72,6 +72,14 @@ pub enum Again {
 }
 
 impl SendError {
+    /// The attempt panicked.
+    pub fn broken() -> Self {
+        Self {
+            what: "the attempt broke off, which is a bug of evidenced".to_owned(),
+            again: Again::Later,
+        }
+    }
+
     /// The receiver did not answer in time.
     pub fn late() -> Self {
         Self {

@@ -106,7 +106,10 @@ fn sample(event: Event, phase: Phase, now: DateTime<Utc>) -> Facts {
         collector: Some("aws.iam.mfa".to_owned()),
         count: 2,
         show: Some(1041),
-        outcome: (phase == Phase::Closed).then(|| "pass".to_owned()),
+        outcome: (phase == Phase::Closed).then(|| match event {
+            Event::CollectionFailing => "collected".to_owned(),
+            _ => "pass".to_owned(),
+        }),
         ..trial("acme/0123abcd", now)
     };
     if phase == Phase::Acknowledged {
