@@ -20,6 +20,7 @@ mod address;
 mod alertmanager;
 mod email;
 mod github_issues;
+mod hook;
 mod http;
 mod jira;
 mod line;

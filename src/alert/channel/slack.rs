@@ -7,33 +7,19 @@
 //! The address is the secret: whoever has it may write to the channel. Slack has no key to drop a repetition by.
 
 use async_trait::async_trait;
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use evidenced_collector_api::SettingsError;
 
-use super::address::Address;
-use super::http::{Http, RootCertificates};
-use super::{Again, Channel, SendError, Sent, line, secret};
+use super::hook::Hook;
+use super::{Again, Channel, SendError, Sent, line};
 use crate::alert::message::Message;
 use crate::clock::SharedClock;
 use crate::config;
 use crate::log::leaf::format_time;
-use crate::secret::{SecretRef, SecretSources};
+use crate::secret::SecretSources;
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Settings {
-    /// The webhook's address.
-    url: SecretRef,
-    /// Trusted beside the machine's.
-    root_certificates: Option<RootCertificates>,
-}
-
-struct Slack {
-    url: Address,
-    http: Http,
-}
+struct Slack(Hook);
 
 /// What Slack takes of a header, in characters.
 const HEADER: usize = 150;
@@ -49,17 +35,13 @@ pub(super) fn build(
     secrets: &SecretSources<'_>,
     clock: &SharedClock,
 ) -> Result<Box<dyn Channel>, SettingsError> {
-    let settings: Settings = settings.read()?;
-    let url = Address::secret("url", &secret("url", &settings.url, secrets)?)?;
-    let http = Http::new(&url, settings.root_certificates.as_ref(), url.secrets(), clock)?;
-    Ok(Box::new(Slack { url, http }))
+    Ok(Box::new(Slack(Hook::new(settings, secrets, clock)?)))
 }
 
 #[async_trait]
 impl Channel for Slack {
     async fn send(&self, message: &Message, _: Option<&str>) -> Result<Sent, SendError> {
-        let request = self.http.client()?.post(self.url.whole()).json(&blocks(message));
-        let answer = self.http.exchange(request).await?.taken()?;
+        let answer = self.0.post(&blocks(message)).await?;
         if answer.said != "ok" {
             // Something between us and Slack has answered.
             return Err(answer.not_taken(Again::Later));

@@ -8,33 +8,19 @@
 //! whoever has it may write there. Teams has no key to drop a repetition by.
 
 use async_trait::async_trait;
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use evidenced_collector_api::SettingsError;
 
-use super::address::Address;
-use super::http::{Http, RootCertificates};
-use super::{Again, Channel, SendError, Sent, line, secret};
+use super::hook::Hook;
+use super::{Again, Channel, SendError, Sent, line};
 use crate::alert::message::Message;
 use crate::clock::SharedClock;
 use crate::config;
 use crate::log::leaf::format_time;
-use crate::secret::{SecretRef, SecretSources};
+use crate::secret::SecretSources;
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Settings {
-    /// The workflow's address.
-    url: SecretRef,
-    /// Trusted beside the machine's.
-    root_certificates: Option<RootCertificates>,
-}
-
-struct Teams {
-    url: Address,
-    http: Http,
-}
+struct Teams(Hook);
 
 /// What Teams takes of a message is 28 KB, in bytes, by one way of counting and by others; this is below all.
 const MESSAGE: usize = 27_000;
@@ -47,17 +33,13 @@ pub(super) fn build(
     secrets: &SecretSources<'_>,
     clock: &SharedClock,
 ) -> Result<Box<dyn Channel>, SettingsError> {
-    let settings: Settings = settings.read()?;
-    let url = Address::secret("url", &secret("url", &settings.url, secrets)?)?;
-    let http = Http::new(&url, settings.root_certificates.as_ref(), url.secrets(), clock)?;
-    Ok(Box::new(Teams { url, http }))
+    Ok(Box::new(Teams(Hook::new(settings, secrets, clock)?)))
 }
 
 #[async_trait]
 impl Channel for Teams {
     async fn send(&self, message: &Message, _: Option<&str>) -> Result<Sent, SendError> {
-        let request = self.http.client()?.post(self.url.whole()).json(&card(message));
-        let answer = self.http.exchange(request).await?.taken()?;
+        let answer = self.0.post(&card(message)).await?;
         // Connectors, which workflows replace, tell of failures behind them with status 200.
         if answer.said.contains("delivery failed") {
             return Err(answer.not_taken(Again::Later));
