@@ -25,6 +25,7 @@ mod channel;
 mod daemon;
 mod lookup;
 mod names;
+mod period;
 mod problem;
 mod section;
 mod source;
@@ -36,6 +37,7 @@ pub use channel::{Channel, Criteria, Owner, Route};
 pub use daemon::{Daemon, Maintenance};
 pub use lookup::Environment;
 pub use names::{ChannelName, ChannelType, CollectorId, KeepRaw, LogName, ScheduleText, SourceName, Vendor};
+pub use period::Period;
 pub use problem::{ConfigError, Position, Problem, closest, locate, there_are};
 pub use section::Rejected;
 pub use source::{CollectorEntry, Settings, Source};
@@ -62,6 +64,8 @@ pub struct Config {
     pub maintenance: Vec<Maintenance>,
     /// What evidence is collected from, at least one, in the order of the file.
     pub sources: Vec<Source>,
+    /// The months that audits are about.
+    pub periods: Vec<Period>,
     /// What people are told of, and how often.
     pub alerts: Alerts,
     /// Who can be told, in the order of the file.
@@ -88,7 +92,7 @@ const EMBEDDED: &str = include_str!("../config.example.toml");
 /// Far above any configuration by hand, far below what would trouble the machine.
 const SIZE_LIMIT: u64 = 1 << 20;
 
-const TOP_KEYS: [&str; 10] = [
+const TOP_KEYS: [&str; 11] = [
     "name",
     "control_files",
     "store",
@@ -98,6 +102,7 @@ const TOP_KEYS: [&str; 10] = [
     "channel",
     "route",
     "owner",
+    "period",
     "source",
 ];
 const STORE_KEYS: [&str; 2] = ["directory", "raw"];
@@ -127,6 +132,7 @@ impl Config {
         let daemon = reader.daemon(&top);
         let maintenance = reader.maintenance(&top);
         let sources = reader.sources(&top);
+        let periods = reader.periods(&top, &sources);
         let channels = reader.channels(&top);
         let routes = reader.routes(&top);
         let owners = reader.owners(&top);
@@ -146,6 +152,7 @@ impl Config {
             daemon,
             maintenance,
             sources,
+            periods,
             alerts,
             channels,
             routes,

@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::Write;
 
 use super::exit::{Exit, UsageError};
-use super::{Common, Format, instant, print_json, setup};
+use super::select::Within;
+use super::{Common, Format, print_json, setup};
 use crate::config::closest;
 use crate::control::TestId;
 use crate::deviations::{self, Deviations, Recorded, Served};
@@ -24,13 +25,13 @@ mod text;
 #[command(after_help = "\
 Examples:
   evidenced deviations --open
-  evidenced deviations --from 2026-01-01 --to 2026-03-31
+  evidenced deviations --period 2026-h1
   evidenced deviations --test s3-not-public --format json
 
-Every one is listed, also one that was mended within the hour, and one that an exception covers,
-for it still failed. Times are those of looks. Between two looks nothing was observed: a stretch
-lasted at least from the first look that found it to the last, and at most from the look before to
-the one behind. Nothing is said of times at which nobody looked.
+Of a time, those that lasted into it are listed. Every one is, also one that was mended within the
+hour, and one that an exception covers, for it still failed. Times are those of looks. Between two
+looks nothing was observed: a stretch lasted at least from the first look that found it to the last,
+and at most from the look before to the one behind. Nothing is said of times at which nobody looked.
 
 With --format json, `deviations` holds one for each test and resource:
   test, severity, title, controls [{control, owner}], collector, source, target, resource
@@ -47,12 +48,8 @@ With --format json, `deviations` holds one for each test and resource:
   exceptions  [{seq, first, last, reason, requested_by, approved_by, recorded_by, expires, …}]
 Beside it, `observed` says what it rests on: evaluations, first, last, unreadable.")]
 pub(super) struct Arguments {
-    /// That lasted into this time: RFC 3339, or a date (UTC)
-    #[arg(long, value_name = "TIME")]
-    from: Option<String>,
-    /// That began before this time, or the end of this date (UTC)
-    #[arg(long, value_name = "TIME")]
-    to: Option<String>,
+    #[command(flatten)]
+    within: Within,
     /// Only of this test
     #[arg(long, value_name = "TEST")]
     test: Option<String>,
@@ -82,16 +79,7 @@ struct Line<'a> {
 }
 
 pub(super) fn run(common: &Common, arguments: &Arguments, out: &mut dyn Write) -> Result<Exit> {
-    let from = instant::from(arguments.from.as_deref())?;
-    let to = instant::to(arguments.to.as_deref())?;
-    if let (Some(from), Some(to)) = (from, to)
-        && from >= to
-    {
-        return Err(UsageError::error(
-            "--from is not before --to",
-            "give the earlier time in --from",
-        ));
-    }
+    let (from, to) = arguments.within.instants(common)?;
     let reader = setup::reader(common)?;
     start::check_end(&reader)?;
     check_names(&reader, arguments)?;

@@ -59,7 +59,7 @@ struct Shown {
 
 pub(super) fn run(common: &Common, arguments: &Arguments, out: &mut dyn Write) -> Result<Exit> {
     let reader = setup::reader(common)?;
-    let filter = select::filter(&arguments.within, &arguments.about)?;
+    let filter = select::filter(common, &arguments.within, &arguments.about)?;
     let mut shown = Shown {
         origin: reader.origin().to_string(),
         from: filter.from.clone(),

@@ -45,7 +45,7 @@ pub(super) fn run(common: &Common, arguments: &Arguments, out: &mut dyn Write) -
         kinds: arguments.kind.clone(),
         // One more than is shown tells whether there are more.
         limit: (arguments.limit > 0).then_some(arguments.limit.saturating_add(1)),
-        ..select::filter(&arguments.within, &arguments.about)?
+        ..select::filter(common, &arguments.within, &arguments.about)?
     };
     let mut entries = reader.entries(&filter)?;
     let more = arguments.limit > 0 && entries.len() as u64 > arguments.limit;

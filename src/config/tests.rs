@@ -52,6 +52,7 @@ fn the_example_mentions_every_key() {
         .chain(&super::channel::CHANNEL_KEYS)
         .chain(&super::channel::ROUTE_KEYS)
         .chain(&super::channel::OWNER_KEYS)
+        .chain(&super::period::PERIOD_KEYS)
         .chain(&["type", "settings", "schedule", "timezone", "deadline"])
     {
         assert!(EMBEDDED.contains(key), "{key}");
@@ -129,7 +130,7 @@ fn places_are_right_after_a_byte_order_mark_and_carriage_returns() {
     assert_eq!(
         told(&format!("\u{feff}nmae = \"x\"\r\n{}", GOOD.replace('\n', "\r\n"))),
         "evidenced.toml:1:1: unknown key \"nmae\" at the top level\n  \
-         help: did you mean \"name\"? known keys: name, control_files, store, daemon, maintenance, alerts, channel, route, owner, source"
+         help: did you mean \"name\"? known keys: name, control_files, store, daemon, maintenance, alerts, channel, route, owner, period, source"
     );
 }
 

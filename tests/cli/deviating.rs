@@ -288,6 +288,60 @@ async fn what_is_asked_for_is_listed() {
     );
 }
 
+const PERIODS: &str = "\
+[[period]]
+name = \"march\"
+from = \"2026-03-01\"
+to = \"2026-03-31\"
+timezone = \"America/New_York\"
+
+[[period]]
+name = \"february\"
+from = \"2026-02-01\"
+to = \"2026-02-28\"
+
+[[source]]
+name = \"here\"
+type = \"host\"
+[source.collectors.\"host.baseline\"]
+schedule = \"0 * * * *\"
+";
+
+#[tokio::test]
+async fn a_period_is_meant_from_midnight_to_midnight_of_its_zone_wherever_times_are_asked_for() {
+    let place = Workplace::new();
+    place.write("evidenced.toml", PERIODS);
+    let bench = begun(&place).await;
+    look(&bench, &[("x", false)]).await; // At 10:00 UTC it is March in New York, five hours later than in Greenwich.
+    let count = |verb, period| {
+        let shown = place
+            .run(&[verb, "--period", period, "--format", "json"])
+            .ends(0)
+            .json();
+        let list = ["deviations", "leaves", "drifts"]
+            .into_iter()
+            .find_map(|key| shown[key].as_array());
+        list.unwrap().len()
+    };
+    assert_eq!(
+        [count("deviations", "march"), count("deviations", "february")],
+        [1, 0]
+    );
+    assert!(count("log", "march") > 2);
+    assert_eq!([count("log", "february"), count("drift", "march")], [0, 0]);
+    let ran = place.run(&["log", "--period", "merch"]).ends(2);
+    assert!(
+        ran.err
+            .starts_with("error: no period \"merch\"\n  help: did you mean \"march\"?"),
+        "{}",
+        ran.err
+    );
+    let both = place
+        .run(&["drift", "--period", "march", "--from", "2026-03-01"])
+        .ends(2);
+    assert!(both.err.contains("cannot be used with"), "{}", both.err);
+}
+
 #[tokio::test]
 async fn where_none_was_found_it_is_said_by_how_many_looks() {
     let place = Workplace::new();
