@@ -1,10 +1,16 @@
 //! What a stretch of time shows: pure over what was read of the log. Nothing here reads it, or a clock.
 //!
+//! - [`window`]: the stretch and its scope;
+//! - [`ledger`]: what became of every tick that was owed;
+//! - [`coverage`]: for how much of the time a test's result is known;
 //! - [`deviation`]: stretches in which a test failed on a resource;
 //! - [`response`]: what people were told of one, and what they did about it.
 //!
 //! What was observed and what is inferred between two observations are told apart: an instant that stands here is one at
 //! which somebody looked.
 
+pub mod coverage;
 pub mod deviation;
+pub mod ledger;
 pub mod response;
+pub mod window;
