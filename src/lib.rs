@@ -20,3 +20,4 @@ pub mod round;
 pub mod schedule;
 pub mod secret;
 pub mod standing;
+pub mod summary;

@@ -23,6 +23,7 @@ mod instant;
 mod key;
 mod log;
 mod logging;
+mod period;
 mod recover;
 mod select;
 mod setup;
@@ -106,6 +107,7 @@ For the control owner:
   diff          What changed between two snapshots
   drift         What changed from snapshot to snapshot, and why
   deviations    Each stretch in which a test failed on a resource, and what was done about it
+  period        What an observation period shows: coverage, results, deviations, gaps and changes
   acknowledge   Record that somebody has taken on an alert, and what came of it
   except        Record that failures of a test on some resources are approved, up to an end
 
@@ -119,8 +121,8 @@ For the auditor:
 
 const AFTER: &str = "\
 Exit codes, the first that applies: 4 a log does not verify; 2 usage or configuration;
-3 something could not be collected; 1 a test fails or is unknown (3 and 1: only collect
-and status); 0 all well.";
+3 something could not be collected; 1 a test fails or is unknown (3 and 1: only collect,
+status and period); 0 all well.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -133,6 +135,7 @@ enum Command {
     Diff(diff::Arguments),
     Drift(drift::Arguments),
     Deviations(deviations::Arguments),
+    Period(period::Arguments),
     Acknowledge(acknowledge::Arguments),
     Except(except::Arguments),
     Verify(verify::Arguments),
@@ -174,6 +177,7 @@ pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<Exit> {
         Command::Diff(arguments) => diff::run(common, arguments, out),
         Command::Drift(arguments) => drift::run(common, arguments, out),
         Command::Deviations(arguments) => deviations::run(common, arguments, out),
+        Command::Period(arguments) => period::run(common, arguments, out),
         Command::Acknowledge(arguments) => acknowledge::run(common, arguments, out),
         Command::Except(arguments) => except::run(common, arguments, out),
         Command::Verify(arguments) => verify::run(common, arguments, out),

@@ -63,7 +63,10 @@ impl Coverage {
 
     /// A look that counts, and for how long it speaks. One from before the stretch may speak into it.
     pub fn look(&mut self, at: DateTime<Utc>, max_age: TimeDelta) {
-        self.cover(at, at.checked_add_signed(max_age).unwrap_or(DateTime::<Utc>::MAX_UTC));
+        self.cover(
+            at,
+            at.checked_add_signed(max_age).unwrap_or(DateTime::<Utc>::MAX_UTC),
+        );
         self.observe(at, at);
     }
 
@@ -90,6 +93,11 @@ impl Coverage {
             };
         }
         self.last = self.last.max(until.min(self.to));
+    }
+
+    /// The longest stretch up to the newest look that counts.
+    pub fn longest(&self) -> Stretch {
+        self.longest
     }
 
     /// What was covered.

@@ -288,13 +288,28 @@ mod tests {
         one(&mut ledger, 2, "b", Fate::Missed(MissedReason::Interrupted));
         ledger.enter(range(3, 4), None, Fate::Missed(DaemonDown));
         let expected = [("a", [6, 2, 0, 1, 2, 1]), ("b", [6, 0, 1, 1, 3, 1])];
-        assert_eq!(told(&ledger), expected.map(|(target, counts)| (target.to_owned(), counts)));
+        assert_eq!(
+            told(&ledger),
+            expected.map(|(target, counts)| (target.to_owned(), counts))
+        );
         assert_eq!((ledger.accounted_until(), ledger.twice()), (Some(hour(4)), 0));
         let holes = |target: usize| ledger.close()[target].holes.clone();
-        let fates: Vec<_> = holes(1).iter().map(|hole| (hole.fate, hole.ticks.count)).collect();
+        let fates: Vec<_> = holes(1)
+            .iter()
+            .map(|hole| (hole.fate, hole.ticks.count))
+            .collect();
         let down = Fate::Missed(DaemonDown);
         let cut = Fate::Missed(MissedReason::Interrupted);
-        assert_eq!(fates, [(PART, 1), (Fate::Failed, 1), (cut, 1), (down, 2), (Fate::Unaccounted, 1)]);
+        assert_eq!(
+            fates,
+            [
+                (PART, 1),
+                (Fate::Failed, 1),
+                (cut, 1),
+                (down, 2),
+                (Fate::Unaccounted, 1)
+            ]
+        );
     }
 
     #[test]
@@ -308,8 +323,15 @@ mod tests {
             one(&mut ledger, at, "a", WHOLE);
             one(&mut ledger, at, "c", WHOLE);
         }
-        let counts: Vec<_> = told(&ledger).iter().map(|(_, counts)| (counts[0], counts[5])).collect();
-        assert_eq!(counts, [(4, 1), (1, 0), (3, 1)], "the last tick is owed by those in scope last");
+        let counts: Vec<_> = told(&ledger)
+            .iter()
+            .map(|(_, counts)| (counts[0], counts[5]))
+            .collect();
+        assert_eq!(
+            counts,
+            [(4, 1), (1, 0), (3, 1)],
+            "the last tick is owed by those in scope last"
+        );
     }
 
     #[test]
@@ -321,7 +343,10 @@ mod tests {
         one(&mut ledger, 1, "a", WHOLE);
         assert_eq!(
             told(&ledger),
-            [(String::new(), [1, 0, 0, 1, 0, 0]), ("a".to_owned(), [2, 1, 0, 0, 0, 1])]
+            [
+                (String::new(), [1, 0, 0, 1, 0, 0]),
+                ("a".to_owned(), [2, 1, 0, 0, 0, 1])
+            ]
         );
     }
 
@@ -337,7 +362,11 @@ mod tests {
         let holes: Vec<_> = ledger.close()[0].holes.iter().map(|hole| hole.ticks).collect();
         assert_eq!(holes, [range(1, 1), range(3, 3)]);
         one(&mut ledger, 4, "a", Fate::Failed);
-        assert_eq!(ledger.twice(), 1, "what is told twice is noticed, and the first counts");
+        assert_eq!(
+            ledger.twice(),
+            1,
+            "what is told twice is noticed, and the first counts"
+        );
         assert_eq!(ledger.close()[0].counts.collected, 3);
     }
 

@@ -3,6 +3,8 @@
 //! - [`window`]: the stretch and its scope;
 //! - [`ledger`]: what became of every tick that was owed;
 //! - [`coverage`]: for how much of the time a test's result is known;
+//! - [`rules`]: versions of tests and controls, each with its dates;
+//! - [`slot`]: what the looks of one test at one target came to;
 //! - [`deviation`]: stretches in which a test failed on a resource;
 //! - [`response`]: what people were told of one, and what they did about it.
 //!
@@ -13,4 +15,6 @@ pub mod coverage;
 pub mod deviation;
 pub mod ledger;
 pub mod response;
+pub mod rules;
+pub mod slot;
 pub mod window;

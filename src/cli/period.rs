@@ -1,0 +1,128 @@
+//! `evidenced period`: what an observation period shows, also while it goes on.
+
+use anyhow::Result;
+use std::io::Write;
+
+use super::exit::{Exit, UsageError};
+use super::{Common, Format, instant, print_json, select, setup};
+use crate::config;
+use crate::control::Criterion;
+use crate::log::start;
+use crate::period::window::Window;
+use crate::summary::{self, PeriodResult, Summary};
+
+mod text;
+
+/// What an observation period shows: coverage, results, deviations, gaps and changes
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  evidenced period 2026-h1
+  evidenced period --from 2026-01-01 --to 2026-03-31
+  evidenced period --since 2026-07-01          what changed since then: the facts for a bridge letter
+
+A state is observed at a snapshot, and inferred from it for at most the test's max_age, never backwards.
+Snapshots that are not of the whole population, and results that are unknown, cover nothing. Percentages
+are rounded down. Until something is sealed from behind the end, what is exported is a draft.
+
+With --format json: origin, size, as_of, period, state (ahead, running, ended), draft [reasons],
+  controls   [{control, statement, owner, criteria, versions, tests, result, deviations, open, coverage_percent}];
+             result is deviations, incomplete, no_evidence, no_deviations or not_tested
+  tests      [{test, title, doc, resource, applies, passes, severity, max_age, versions, deviations, open, sources}];
+             of each source, and in its targets of each target: ticks {owed, collected, incomplete, failed, missed,
+             unaccounted}, observations {taken, passed, failed, unknown, excepted, not_applicable},
+             covered_seconds, of_seconds, coverage_percent, longest {from, to, seconds, target, why},
+             before, first, last {snapshot, time}, and days: a character for each day (P passed, F failed, U unknown,
+             E excepted, N nothing to test, in lower case only inferred, - nothing, . outside)
+  evidence   [{collector, source, target, ticks, holes [{first, last, ticks, fate, why}]}]
+  deviations as of the verb of that name, with open_at_start and open_at_end
+  changes, downtime, people, unjudged, unreadable
+
+Exit codes: 3 where a tick yielded nothing, 1 where a test failed or not all is covered, else 0.")]
+pub(super) struct Arguments {
+    /// The [[period]]; needed only where several are configured
+    #[arg(value_name = "NAME", conflicts_with_all = ["from", "to", "since"])]
+    name: Option<String>,
+    /// From this time on: RFC 3339, or a date (UTC)
+    #[arg(long, value_name = "TIME", requires = "to")]
+    from: Option<String>,
+    /// Before this time, or up to the end of this date (UTC)
+    #[arg(long, value_name = "TIME", requires = "from")]
+    to: Option<String>,
+    /// What changed from this time on up to the newest leaf
+    #[arg(long, value_name = "TIME", conflicts_with_all = ["from", "to"])]
+    since: Option<String>,
+}
+
+pub(super) fn run(common: &Common, arguments: &Arguments, out: &mut dyn Write) -> Result<Exit> {
+    let reader = setup::reader(common)?;
+    start::check_end(&reader)?;
+    let newest = reader.leaf(reader.size()?.saturating_sub(1))?;
+    let (from, to) = match &arguments.since {
+        Some(since) => (instant::from(Some(since))?, newest.map(|leaf| leaf.time)),
+        None => (
+            instant::from(arguments.from.as_deref())?,
+            instant::to(arguments.to.as_deref())?,
+        ),
+    };
+    let window = match (from, to) {
+        (Some(from), Some(to)) if from < to => Window {
+            name: None,
+            from,
+            to,
+            timezone: "UTC".to_owned(),
+            criteria: Vec::new(),
+            sources: Vec::new(),
+        },
+        (Some(_), _) => {
+            let (wrong, help) = match arguments.since {
+                Some(_) => (
+                    "nothing has been sealed since then",
+                    "give an earlier time in --since",
+                ),
+                None => ("--from is not before --to", "give the earlier time in --from"),
+            };
+            return Err(UsageError::error(wrong, help));
+        }
+        _ => window(&select::period(common, arguments.name.as_deref())?),
+    };
+    let summary = summary::read(&reader, window)?;
+    match common.format {
+        Format::Json => print_json(out, &summary)?,
+        Format::Text => text::print(out, &summary, arguments.since.is_some())?,
+    }
+    Ok(exit(&summary))
+}
+
+/// What a configured period means.
+pub(super) fn window(period: &config::Period) -> Window {
+    let named = |criterion: &Criterion| {
+        period
+            .criteria
+            .iter()
+            .any(|criteria| criteria.include(*criterion))
+    };
+    Window {
+        name: Some(period.name.clone()),
+        from: period.from(),
+        to: period.to(),
+        timezone: period.zone.to_string(),
+        criteria: Criterion::all().filter(named).collect(),
+        sources: period.sources.clone(),
+    }
+}
+
+fn exit(summary: &Summary) -> Exit {
+    let lost = summary
+        .evidence
+        .iter()
+        .any(|row| row.ticks.failed + row.ticks.missed + row.ticks.unaccounted > 0);
+    let well = |result| matches!(result, PeriodResult::NoDeviations | PeriodResult::NotTested);
+    if lost {
+        Exit::NotCollected
+    } else if summary.controls.is_empty() || !summary.controls.iter().all(|control| well(control.result)) {
+        Exit::TestFails
+    } else {
+        Exit::Well
+    }
+}

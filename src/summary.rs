@@ -1,0 +1,303 @@
+//! What the log tells of an observation period: for each control, test and source what was owed, collected, failed and missed,
+//! what was observed and what is only inferred, and what changed meanwhile. Reads only.
+//!
+//! The present is the newest leaf's time, so that whoever reads a copy of the log is told the same.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use crate::control::{Criterion, Severity};
+use crate::log::store::{Reader, StoreError};
+use crate::period::coverage::Stretch;
+use crate::period::ledger::Counts;
+use crate::period::slot::{At, Observations};
+use crate::period::window::Window;
+use crate::plan::PlanError;
+
+mod changes;
+mod controls;
+mod evidence;
+mod failures;
+mod gather;
+mod tested;
+
+pub use changes::{Change, Downtime, Person};
+pub use failures::Failed;
+
+/// What the log tells of a stretch of time.
+#[derive(Debug, Serialize)]
+pub struct Summary {
+    /// The log's name.
+    pub origin: String,
+    /// How many leaves it held.
+    pub size: u64,
+    /// The newest leaf's time: what is said is said as of then.
+    pub as_of: DateTime<Utc>,
+    /// The stretch, and its scope.
+    pub period: Window,
+    /// Whether it goes on.
+    pub state: State,
+    /// Why what is exported now is a draft; empty when everything that belongs to the period is sealed.
+    pub draft: Vec<String>,
+    /// The controls in scope, by id.
+    pub controls: Vec<ControlRow>,
+    /// The tests that serve them, by id.
+    pub tests: Vec<TestRow>,
+    /// What was collected, by collector, source and target.
+    pub evidence: Vec<EvidenceRow>,
+    /// Every stretch in which one of the tests failed, and every event on which one did.
+    pub deviations: Vec<Failed>,
+    /// Changes of plans, scopes and versions within the period.
+    pub changes: Vec<Change>,
+    /// When no daemon ran.
+    pub downtime: Vec<Downtime>,
+    /// Who did what.
+    pub people: Vec<Person>,
+    /// Snapshots that nothing has judged.
+    pub unjudged: Vec<u64>,
+    /// Leaves that can't be read any more, and whose part is missing here.
+    pub unreadable: Vec<u64>,
+}
+
+/// Whether a period goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// It has not begun.
+    Ahead,
+    /// It goes on.
+    Running,
+    /// It has ended.
+    Ended,
+}
+
+/// A control in scope.
+#[derive(Debug, Serialize)]
+pub struct ControlRow {
+    /// Its id.
+    pub control: String,
+    /// The company's statement.
+    pub statement: String,
+    /// Who answers for it.
+    pub owner: String,
+    /// How often it operates.
+    pub frequency: Option<String>,
+    /// What it serves.
+    pub criteria: Vec<Criterion>,
+    /// Since when it is so worded, and how it was before, within the period.
+    pub versions: Vec<VersionRow>,
+    /// The tests that serve it.
+    pub tests: Vec<String>,
+    /// What came of it.
+    pub result: PeriodResult,
+    /// How many deviations its tests have, and how many of them go on.
+    pub deviations: u64,
+    /// Those that go on.
+    pub open: u64,
+    /// The least coverage of its tests, in percent, rounded down.
+    pub coverage_percent: Option<f64>,
+}
+
+/// What a period shows of a control.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PeriodResult {
+    /// A test failed at least once.
+    Deviations,
+    /// None failed where it was looked, but some of the time nothing speaks for, or nobody could say.
+    Incomplete,
+    /// Nobody looked.
+    NoEvidence,
+    /// None failed, and evidence speaks for the whole of the time.
+    NoDeviations,
+    /// No test serves it.
+    NotTested,
+}
+
+/// A wording, with its dates.
+#[derive(Debug, Serialize)]
+pub struct VersionRow {
+    /// The plan that introduced it.
+    pub plan: u64,
+    /// When.
+    pub from: DateTime<Utc>,
+    /// Until when.
+    pub until: Option<DateTime<Utc>>,
+    /// What changed with it.
+    pub changed: Vec<&'static str>,
+}
+
+/// A test.
+#[derive(Debug, Serialize)]
+pub struct TestRow {
+    /// Its id.
+    pub test: String,
+    /// What holds where it passes.
+    pub title: String,
+    /// What is checked and what is not.
+    pub doc: String,
+    /// The kind of resource that it is about.
+    pub resource: String,
+    /// CEL: which of those it is about.
+    pub applies: String,
+    /// CEL: what must hold.
+    pub passes: String,
+    /// How bad a failure is.
+    pub severity: Severity,
+    /// For how long evidence speaks.
+    pub max_age: String,
+    /// Its wordings within the period, oldest first. The fields above are the last one's.
+    pub versions: Vec<VersionRow>,
+    /// Where it was taken.
+    pub sources: Vec<SourceRow>,
+    /// How many deviations.
+    pub deviations: u64,
+    /// Those that go on.
+    pub open: u64,
+}
+
+/// A test at a source: of all its targets together, and of each.
+#[derive(Debug, Serialize)]
+pub struct SourceRow {
+    /// The collector's id.
+    pub collector: String,
+    /// The source's name.
+    pub source: String,
+    /// Of all targets together.
+    #[serde(flatten)]
+    pub all: Tally,
+    /// By target.
+    pub targets: Vec<TargetRow>,
+}
+
+/// A test at a target.
+#[derive(Debug, Serialize)]
+pub struct TargetRow {
+    /// The target; null where the targets have never been found out.
+    pub target: Option<String>,
+    /// What came of it.
+    #[serde(flatten)]
+    pub tally: Tally,
+}
+
+/// What came of looking.
+#[derive(Clone, Debug, Serialize)]
+pub struct Tally {
+    /// The schedule's ticks.
+    pub ticks: Counts,
+    /// What the test said at the looks within the period.
+    pub observations: Observations,
+    /// Seconds for which a look speaks.
+    pub covered_seconds: i64,
+    /// Of so many.
+    pub of_seconds: i64,
+    /// The one in percent of the other, rounded down; null of no time at all.
+    pub coverage_percent: Option<f64>,
+    /// The longest stretch without a look that counts.
+    pub longest: Longest,
+    /// The last look before the period that speaks into it.
+    pub before: Option<At>,
+    /// The first look within it.
+    pub first: Option<At>,
+    /// The last.
+    pub last: Option<At>,
+    /// A character for each day: P passed, F failed, U unknown, E excepted, N nothing to test; in lower case where that is
+    /// only inferred from a look before; - nothing; . outside.
+    pub days: String,
+}
+
+/// The longest stretch without a look that counts.
+#[derive(Clone, Debug, Serialize)]
+pub struct Longest {
+    /// When.
+    #[serde(flatten)]
+    pub stretch: Stretch,
+    /// How long.
+    pub seconds: i64,
+    /// At which target.
+    pub target: Option<String>,
+    /// Why.
+    pub why: Vec<String>,
+}
+
+/// What was collected about a target.
+#[derive(Debug, Serialize)]
+pub struct EvidenceRow {
+    /// The collector's id.
+    pub collector: String,
+    /// The source's name.
+    pub source: String,
+    /// The target; null where the targets have never been found out.
+    pub target: Option<String>,
+    /// What the schedule owed, and what came of it.
+    pub ticks: Counts,
+    /// Ticks that yielded nothing whole.
+    pub holes: Vec<HoleRow>,
+}
+
+/// Consecutive ticks that yielded nothing whole.
+#[derive(Clone, Debug, Serialize)]
+pub struct HoleRow {
+    /// The first.
+    pub first: DateTime<Utc>,
+    /// The last.
+    pub last: DateTime<Utc>,
+    /// How many.
+    pub ticks: u64,
+    /// `incomplete`, `failed`, `missed` or `unaccounted`.
+    pub fate: &'static str,
+    /// In words.
+    pub why: String,
+}
+
+/// What the log tells can't be read.
+#[derive(Debug, thiserror::Error)]
+pub enum SummaryError {
+    /// The store refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A plan can't be read.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+}
+
+/// Reads what the log tells of a stretch of time.
+///
+/// # Errors
+/// The store can't be read. What is damaged in it is named, not refused.
+pub fn read(reader: &Reader, period: Window) -> Result<Summary, SummaryError> {
+    let mut gathered = gather::gather(reader, &period)?;
+    let as_of = gathered.as_of;
+    let state = match as_of {
+        now if now < period.from => State::Ahead,
+        now if now < period.to => State::Running,
+        _ => State::Ended,
+    };
+    let accounts = evidence::accounts(&gathered);
+    let mut tests = tested::rows(reader, &mut gathered, &accounts, &period)?;
+    let deviations = failures::within(reader, &period, &mut tests)?;
+    let controls = controls::rows(&gathered.versions, &tests, &deviations, &period, as_of);
+    let serve = |test: &TestRow| controls.iter().any(|control| control.tests.contains(&test.test));
+    tests.retain(serve);
+    let deviations = deviations
+        .into_iter()
+        .filter(|failed| tests.iter().any(|test| test.test == failed.test))
+        .collect();
+    Ok(Summary {
+        origin: reader.origin().to_string(),
+        size: gathered.size,
+        as_of,
+        state,
+        draft: gathered.draft(&period),
+        controls,
+        tests,
+        evidence: evidence::rows(&accounts),
+        deviations,
+        changes: changes::rows(&gathered, &period),
+        downtime: changes::downtime(&gathered, &period),
+        people: gathered.people.within(&period),
+        unjudged: gathered.unjudged(&period),
+        unreadable: gathered.unreadable,
+        period,
+    })
+}

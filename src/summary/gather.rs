@@ -1,0 +1,447 @@
+//! One walk over the log that takes from every leaf what a period needs of it.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use evidenced_collector_api::Covers;
+
+use super::SummaryError;
+use super::changes::People;
+use crate::control::TestId;
+use crate::duty::{self, Post};
+use crate::log::leaf::{self, Body, By, Heartbeat, Plan as PlanLeaf, Role, Ticks};
+use crate::log::store::Reader;
+use crate::log::tree::Hash;
+use crate::period::deviation::Scope;
+use crate::period::ledger::{Fate, Ledger};
+use crate::period::rules::Versions;
+use crate::period::window::Window;
+use crate::plan::{Lists, Plan, PlanError};
+
+/// What the walk took.
+pub(super) struct Gathered {
+    pub(super) size: u64,
+    pub(super) as_of: DateTime<Utc>,
+    /// Tests and controls from plan to plan.
+    pub(super) versions: Versions,
+    /// By collector, the kinds that it yields.
+    pub(super) kinds: BTreeMap<String, BTreeSet<String>>,
+    /// By the plan that judged, for how long evidence speaks to each test.
+    pub(super) max_ages: HashMap<u64, HashMap<TestId, TimeDelta>>,
+    pub(super) plans: Vec<PlanSeen>,
+    pub(super) scopes: Vec<ScopeSeen>,
+    pub(super) ledgers: BTreeMap<Post, Ledger>,
+    /// When each was in the plans.
+    pub(super) posts: BTreeMap<Post, Span>,
+    /// When each was in scope.
+    pub(super) targets: BTreeMap<Scope, Span>,
+    /// The looks at each target, in the order of the log.
+    pub(super) looks: BTreeMap<Scope, Vec<Look>>,
+    pub(super) heartbeats: Vec<(DateTime<Utc>, String, Heartbeat)>,
+    pub(super) people: People,
+    pub(super) unreadable: Vec<u64>,
+    /// The newest instant that each post's leaves speak for.
+    newest: BTreeMap<Post, DateTime<Utc>>,
+}
+
+/// From when on something was there, and until when; open ends where it was there before the log began, or still is.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Span {
+    pub(super) from: Option<DateTime<Utc>>,
+    pub(super) until: Option<DateTime<Utc>>,
+}
+
+/// A plan.
+pub(super) struct PlanSeen {
+    pub(super) seq: u64,
+    pub(super) time: DateTime<Utc>,
+    pub(super) boot: String,
+    pub(super) leaf: PlanLeaf,
+}
+
+/// A `scope` leaf.
+pub(super) struct ScopeSeen {
+    pub(super) seq: u64,
+    pub(super) time: DateTime<Utc>,
+    pub(super) post: Post,
+    pub(super) targets: BTreeSet<String>,
+}
+
+/// A snapshot, and its newest evaluation.
+#[derive(Clone, Debug)]
+pub(super) struct Look {
+    pub(super) snapshot: u64,
+    pub(super) covers: Covers,
+    pub(super) complete: bool,
+    /// The evaluation, its plan, and the digest of its findings.
+    pub(super) judged: Option<(u64, u64, Option<Hash>)>,
+}
+
+#[derive(Deserialize)]
+struct SnapshotPart {
+    tick: Option<DateTime<Utc>>,
+    covers: Covers,
+    complete: bool,
+}
+
+#[derive(Deserialize)]
+struct EvaluationPart {
+    plan: u64,
+}
+
+#[derive(Deserialize)]
+struct Boot {
+    boot: String,
+}
+
+pub(super) fn gather(reader: &Reader, period: &Window) -> Result<Gathered, SummaryError> {
+    let mut gathered = Gathered::new(reader, period)?;
+    // Plans that are sealed again at each start share a blob.
+    let mut lists: HashMap<Hash, Lists> = HashMap::new();
+    let mut pending: HashMap<u64, (Scope, usize)> = HashMap::new();
+    let mut prev = [0; 32];
+    let origin = reader.origin().to_string();
+    reader.walk(|seq, hash, bytes| {
+        let lead = leaf::lead(bytes, &origin, seq, &prev);
+        prev = *hash;
+        let Ok(lead) = lead else {
+            gathered.unreadable.push(seq);
+            return Ok(());
+        };
+        if lead
+            .source
+            .as_deref()
+            .is_some_and(|source| !period.has_source(source))
+        {
+            return Ok(());
+        }
+        match lead.kind {
+            "snapshot" => {
+                let (Ok(part), Some(scope)) = (serde_json::from_slice::<SnapshotPart>(bytes), scope(&lead))
+                else {
+                    gathered.unreadable.push(seq);
+                    return Ok(());
+                };
+                let place = gathered.add_snapshot(seq, scope, &part);
+                pending.insert(seq, place);
+            }
+            "evaluation" => {
+                let Some((scope, at)) = lead.snapshot.and_then(|snapshot| pending.get(&snapshot)) else {
+                    return Ok(());
+                };
+                let Ok(part) = serde_json::from_slice::<EvaluationPart>(bytes) else {
+                    gathered.unreadable.push(seq);
+                    return Ok(());
+                };
+                let findings = leaf::blobs(bytes).unwrap_or_default();
+                let findings = findings.iter().find(|blob| blob.role == Role::Findings);
+                let judged = (seq, part.plan, findings.map(|blob| blob.sha256));
+                if let Some(look) = gathered.looks.get_mut(scope).and_then(|looks| looks.get_mut(*at)) {
+                    look.judged = Some(judged);
+                }
+            }
+            _ => gathered.add_other(reader, seq, bytes, &mut lists)?,
+        }
+        Ok::<_, SummaryError>(())
+    })?;
+    gathered.close(period);
+    Ok(gathered)
+}
+
+fn scope(lead: &leaf::Lead<'_>) -> Option<Scope> {
+    Some(Scope {
+        collector: lead.collector.as_deref()?.to_owned(),
+        source: lead.source.as_deref()?.to_owned(),
+        target: lead.target.as_deref()?.to_owned(),
+    })
+}
+
+impl Gathered {
+    fn new(reader: &Reader, period: &Window) -> Result<Self, SummaryError> {
+        let size = reader.size()?;
+        let newest = reader.leaf(size.saturating_sub(1))?;
+        let as_of = newest.map_or(DateTime::UNIX_EPOCH, |leaf| leaf.time);
+        let stretches = duty::stretches(reader)?;
+        let posts: BTreeSet<&Post> = stretches
+            .iter()
+            .flat_map(|stretch| stretch.schedules.keys())
+            .collect();
+        let ledgers = posts
+            .into_iter()
+            .filter(|post| period.has_source(&post.source))
+            .map(|post| {
+                // A stretch of duty holds its end and not its beginning; a period the other way round.
+                let instant = TimeDelta::milliseconds(1);
+                let until = period.to.min(as_of + instant) - instant;
+                let ticks = duty::ticks(&stretches, post, period.from - instant, until);
+                (post.clone(), Ledger::new(ticks.collect()))
+            });
+        Ok(Self {
+            size,
+            as_of,
+            versions: Versions::default(),
+            kinds: BTreeMap::new(),
+            max_ages: HashMap::new(),
+            plans: Vec::new(),
+            scopes: Vec::new(),
+            ledgers: ledgers.collect(),
+            posts: BTreeMap::new(),
+            targets: BTreeMap::new(),
+            looks: BTreeMap::new(),
+            heartbeats: Vec::new(),
+            people: People::default(),
+            unreadable: Vec::new(),
+            newest: BTreeMap::new(),
+        })
+    }
+
+    fn add_snapshot(&mut self, seq: u64, scope: Scope, part: &SnapshotPart) -> (Scope, usize) {
+        let post = Post::new(&scope.collector, &scope.source);
+        if let Some(tick) = part.tick {
+            let fate = Fate::Collected {
+                complete: part.complete,
+            };
+            self.enter(&post, Ticks::one(tick), Some(&scope.target), fate);
+        }
+        self.reach(&post, part.covers.until());
+        let look = Look {
+            snapshot: seq,
+            covers: part.covers,
+            complete: part.complete,
+            judged: None,
+        };
+        let looks = match self.looks.get_mut(&scope) {
+            Some(looks) => looks,
+            None => self.looks.entry(scope.clone()).or_default(),
+        };
+        looks.push(look);
+        (scope, looks.len() - 1)
+    }
+
+    fn enter(&mut self, post: &Post, ticks: Ticks, target: Option<&str>, fate: Fate) {
+        if let Some(ledger) = self.ledgers.get_mut(post) {
+            ledger.enter(ticks, target, fate);
+        }
+        self.reach(post, ticks.last);
+    }
+
+    fn reach(&mut self, post: &Post, instant: DateTime<Utc>) {
+        match self.newest.get_mut(post) {
+            Some(newest) => *newest = instant.max(*newest),
+            None => _ = self.newest.insert(post.clone(), instant),
+        }
+    }
+
+    fn add_other(
+        &mut self,
+        reader: &Reader,
+        seq: u64,
+        bytes: &[u8],
+        lists: &mut HashMap<Hash, Lists>,
+    ) -> Result<(), SummaryError> {
+        let Ok(leaf) = leaf::decode(bytes) else {
+            self.unreadable.push(seq);
+            return Ok(());
+        };
+        let boot = || serde_json::from_slice::<Boot>(bytes).map_or(String::new(), |header| header.boot);
+        let time = leaf.time;
+        match leaf.body {
+            Some(Body::Plan(plan)) => {
+                let blob = leaf.blobs.iter().find(|blob| blob.role == Role::Plan);
+                self.people.configured(time, &plan.os_user);
+                self.add_plan(reader, (seq, time), blob.map(|blob| blob.sha256), lists, plan.by)?;
+                self.plans.push(PlanSeen {
+                    seq,
+                    time,
+                    boot: boot(),
+                    leaf: plan,
+                });
+            }
+            Some(Body::Scope(scope)) => {
+                let targets: BTreeSet<String> = match reader.targets(seq) {
+                    Ok(targets) => targets.into_iter().collect(),
+                    Err(error) if !error.is_damage() => return Err(error.into()),
+                    Err(_) => {
+                        self.unreadable.push(seq);
+                        return Ok(());
+                    }
+                };
+                self.add_scope(seq, time, Post::new(scope.collector, scope.source), targets);
+            }
+            Some(Body::Failure(failure)) => {
+                if let Some(tick) = failure.tick {
+                    let post = Post::new(failure.collector, failure.source);
+                    self.enter(&post, Ticks::one(tick), failure.target.as_deref(), Fate::Failed);
+                }
+            }
+            Some(Body::Missed(missed)) => {
+                let post = Post::new(missed.collector, missed.source);
+                self.enter(
+                    &post,
+                    missed.ticks,
+                    missed.target.as_deref(),
+                    Fate::Missed(missed.reason),
+                );
+            }
+            Some(Body::Heartbeat(heartbeat)) => self.heartbeats.push((time, boot(), heartbeat)),
+            Some(Body::Exception(exception)) => self.people.excepted(time, &exception),
+            Some(Body::Acknowledgement(said)) => self.people.acknowledged(time, &said.recorded_by),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn add_plan(
+        &mut self,
+        reader: &Reader,
+        (seq, time): (u64, DateTime<Utc>),
+        blob: Option<Hash>,
+        known: &mut HashMap<Hash, Lists>,
+        by: By,
+    ) -> Result<(), SummaryError> {
+        let Some(blob) = blob else {
+            self.unreadable.push(seq);
+            return Ok(());
+        };
+        if !known.contains_key(&blob) {
+            match Plan::sealed_lists(reader, seq) {
+                Ok(lists) => _ = known.insert(blob, lists),
+                Err(PlanError::Store(error)) if !error.is_damage() => return Err(error.into()),
+                Err(_) => {
+                    self.unreadable.push(seq);
+                    return Ok(());
+                }
+            }
+        }
+        let Some(lists) = known.get(&blob) else {
+            return Ok(());
+        };
+        let ages = lists.rules.tests.iter();
+        let ages = ages.map(|test| (test.id.clone(), test.max_age.length()));
+        self.max_ages.insert(seq, ages.collect());
+        for (collector, planned) in &lists.collectors {
+            let kinds = self.kinds.entry(collector.clone()).or_default();
+            kinds.extend(planned.kinds.iter().cloned());
+        }
+        // Who tries another configuration by hand does not change what the daemon is to do.
+        if by == By::AdHoc && self.plans.iter().any(|plan| plan.leaf.by == By::Daemon) {
+            return Ok(());
+        }
+        let first = self.versions.begun.is_none();
+        self.versions.add(seq, time, &lists.rules);
+        let planned = lists.sources.iter().flat_map(|source| {
+            let collectors = source.schedules.keys();
+            collectors.map(|collector| Post::new(collector, &source.name))
+        });
+        let planned: BTreeSet<Post> = planned.collect();
+        for (post, span) in &mut self.posts {
+            match planned.contains(post) {
+                true => span.until = None,
+                false => _ = span.until.get_or_insert(time),
+            }
+        }
+        for post in planned {
+            self.posts.entry(post).or_insert(Span {
+                from: (!first).then_some(time),
+                until: None,
+            });
+        }
+        Ok(())
+    }
+
+    fn add_scope(&mut self, seq: u64, time: DateTime<Utc>, post: Post, targets: BTreeSet<String>) {
+        if let Some(ledger) = self.ledgers.get_mut(&post) {
+            ledger.enter_scope(targets.iter().cloned());
+        }
+        let first = !self.scopes.iter().any(|scope| scope.post == post);
+        let known = self.targets.iter_mut();
+        let known =
+            known.filter(|(scope, _)| scope.collector == post.collector && scope.source == post.source);
+        for (scope, span) in known {
+            match targets.contains(&scope.target) {
+                true => span.until = None,
+                false => _ = span.until.get_or_insert(time),
+            }
+        }
+        for target in &targets {
+            let scope = Scope {
+                collector: post.collector.clone(),
+                source: post.source.clone(),
+                target: target.clone(),
+            };
+            self.targets.entry(scope).or_insert(Span {
+                from: (!first).then_some(time),
+                until: None,
+            });
+        }
+        self.scopes.push(ScopeSeen {
+            seq,
+            time,
+            post,
+            targets,
+        });
+    }
+
+    /// Looks come in the order in which they were taken; one that a crash left unjudged was judged later.
+    fn close(&mut self, period: &Window) {
+        for looks in self.looks.values_mut() {
+            looks.sort_by_key(|look| (look.covers.until(), look.snapshot));
+        }
+        self.posts.retain(|post, _| period.has_source(&post.source));
+    }
+
+    /// Why what is exported now is a draft.
+    pub(super) fn draft(&self, period: &Window) -> Vec<String> {
+        if self.as_of < period.to {
+            return vec![format!(
+                "the period has not ended: the log ends at {}",
+                leaf::format_time(self.as_of)
+            )];
+        }
+        let in_force = self
+            .posts
+            .iter()
+            .filter(|(_, span)| span.until.is_none_or(|until| until >= period.to));
+        let behind =
+            in_force.filter(|(post, _)| self.newest.get(post).is_none_or(|newest| *newest < period.to));
+        behind
+            .map(|(post, _)| {
+                format!(
+                    "nothing is sealed yet of {} at {} from behind the end",
+                    post.collector, post.source
+                )
+            })
+            .collect()
+    }
+
+    /// Snapshots of the period that nothing has judged.
+    pub(super) fn unjudged(&self, period: &Window) -> Vec<u64> {
+        let looks = self.looks.values().flatten();
+        let unjudged = looks.filter(|look| look.judged.is_none() && period.holds(look.covers.until()));
+        let mut unjudged: Vec<u64> = unjudged.map(|look| look.snapshot).collect();
+        unjudged.sort_unstable();
+        unjudged
+    }
+}
+
+impl Span {
+    /// As much of it as lies within a stretch of time.
+    pub(super) fn within(self, from: DateTime<Utc>, to: DateTime<Utc>) -> (DateTime<Utc>, DateTime<Utc>) {
+        let from = self.from.map_or(from, |own| own.max(from));
+        (from, self.until.map_or(to, |own| own.min(to)))
+    }
+}
+
+/// In words, why ticks yielded nothing whole.
+pub(super) fn why(fate: Fate) -> (&'static str, String) {
+    match fate {
+        Fate::Collected { .. } => ("incomplete", "not the whole population".to_owned()),
+        Fate::Failed => ("failed", "collecting failed".to_owned()),
+        Fate::Missed(reason) => ("missed", reason.to_string()),
+        Fate::Unaccounted => (
+            "unaccounted",
+            "nothing in the log says what became of it".to_owned(),
+        ),
+    }
+}
