@@ -77,7 +77,7 @@ fn add<K: Ord + Clone, T: Clone>(
     known: &mut BTreeMap<K, Vec<Version<T>>>,
     (plan, time): (u64, DateTime<Utc>),
     now: BTreeMap<K, &T>,
-    changes: fn(&T, &T) -> Vec<&'static str>,
+    difference: fn(&T, &T) -> Vec<&'static str>,
 ) {
     for (id, versions) in known.iter_mut() {
         if let Some(last) = versions.last_mut().filter(|last| last.until.is_none())
@@ -90,7 +90,7 @@ fn add<K: Ord + Clone, T: Clone>(
         let versions = known.entry(id).or_default();
         let mut changed = Vec::new();
         if let Some(last) = versions.last_mut() {
-            changed = changes(&last.is, is);
+            changed = difference(&last.is, is);
             if changed.is_empty() && last.until.is_none() {
                 continue;
             }

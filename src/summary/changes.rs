@@ -107,7 +107,7 @@ pub(super) fn rows(gathered: &Gathered, period: &Window) -> Vec<Change> {
     };
     for (id, versions) in gathered.versions.tests() {
         worded(gathered, versions, |plan, time, said| {
-            note("test", id.as_str(), plan, time, said)
+            note("test", id.as_str(), plan, time, said);
         });
     }
     for versions in gathered.versions.controls() {
@@ -115,7 +115,7 @@ pub(super) fn rows(gathered: &Gathered, period: &Window) -> Vec<Change> {
             continue;
         };
         worded(gathered, versions, |plan, time, said| {
-            note("control", &id, plan, time, said)
+            note("control", &id, plan, time, said);
         });
     }
     changes.retain(|change| period.holds(change.time));

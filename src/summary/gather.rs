@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use evidenced_collector_api::Covers;
@@ -304,18 +305,16 @@ impl Gathered {
             self.unreadable.push(seq);
             return Ok(());
         };
-        if !known.contains_key(&blob) {
-            match Plan::sealed_lists(reader, seq) {
-                Ok(lists) => _ = known.insert(blob, lists),
+        let lists = match known.entry(blob) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => match Plan::sealed_lists(reader, seq) {
+                Ok(lists) => unknown.insert(lists),
                 Err(PlanError::Store(error)) if !error.is_damage() => return Err(error.into()),
                 Err(_) => {
                     self.unreadable.push(seq);
                     return Ok(());
                 }
-            }
-        }
-        let Some(lists) = known.get(&blob) else {
-            return Ok(());
+            },
         };
         let ages = lists.rules.tests.iter();
         let ages = ages.map(|test| (test.id.clone(), test.max_age.length()));
@@ -336,10 +335,7 @@ impl Gathered {
         });
         let planned: BTreeSet<Post> = planned.collect();
         for (post, span) in &mut self.posts {
-            match planned.contains(post) {
-                true => span.until = None,
-                false => _ = span.until.get_or_insert(time),
-            }
+            span.note(planned.contains(post), time);
         }
         for post in planned {
             self.posts.entry(post).or_insert(Span {
@@ -359,10 +355,7 @@ impl Gathered {
         let known =
             known.filter(|(scope, _)| scope.collector == post.collector && scope.source == post.source);
         for (scope, span) in known {
-            match targets.contains(&scope.target) {
-                true => span.until = None,
-                false => _ = span.until.get_or_insert(time),
-            }
+            span.note(targets.contains(&scope.target), time);
         }
         for target in &targets {
             let scope = Scope {
@@ -426,6 +419,11 @@ impl Gathered {
 }
 
 impl Span {
+    /// Whether it is there at an instant.
+    fn note(&mut self, is_there: bool, at: DateTime<Utc>) {
+        self.until = if is_there { None } else { self.until.or(Some(at)) };
+    }
+
     /// As much of it as lies within a stretch of time.
     pub(super) fn within(self, from: DateTime<Utc>, to: DateTime<Utc>) -> (DateTime<Utc>, DateTime<Utc>) {
         let from = self.from.map_or(from, |own| own.max(from));

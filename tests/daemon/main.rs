@@ -8,6 +8,7 @@ mod alerts;
 mod everything;
 mod long;
 mod mishaps;
+mod period;
 mod trouble;
 #[allow(dead_code, reason = "the tests of faults use more of it")]
 mod world;

@@ -72,6 +72,10 @@ impl Clock for SetClock {
 pub(crate) enum Act {
     /// An answer, after this long.
     Answer(Duration),
+    /// At once, that the thing is not safe.
+    Unsafe,
+    /// At once, of a part of the population only.
+    Part,
     /// The source can't be reached.
     Down,
     /// We are not let in.
@@ -114,7 +118,9 @@ impl Collector for Scripted {
     }
 
     async fn collect(&self, target: &Target, run: &Run<'_>) -> Result<Snapshot, CollectError> {
-        match (self.script)(&self.source, target.as_str(), run.started) {
+        let act = (self.script)(&self.source, target.as_str(), run.started);
+        match act {
+            Act::Unsafe | Act::Part => {}
             Act::Answer(after) => tokio::time::sleep(after).await,
             Act::Down => return Err(CollectError::new(FailureClass::Unavailable, "no route")),
             Act::Refused => return Err(CollectError::new(FailureClass::Permission, "refused")),
@@ -126,14 +132,14 @@ impl Collector for Scripted {
         }
         Ok(Snapshot {
             covers: Covers::At { at: run.started },
-            resources: vec![Resource::new("fake.thing", "x", "x", 0).with("safe", true)],
+            resources: vec![Resource::new("fake.thing", "x", "x", 0).with("safe", act != Act::Unsafe)],
             raw: Vec::new(),
             provenance: Provenance {
                 caller: BTreeMap::new(),
                 calls: vec![run.call("fake", "ListThings").finish("200", None)],
                 limits: Vec::new(),
                 completeness: Completeness {
-                    complete: true,
+                    complete: act != Act::Part,
                     basis: "the fake says so".to_owned(),
                     expected: None,
                     read: 1,

@@ -29,7 +29,7 @@ pub(super) fn print(out: &mut dyn Write, summary: &Summary, since: bool) -> Resu
     told.deviations(out, summary)?;
     told.changes(out, summary)?;
     told.people(out, summary)?;
-    told.lost(out, summary)
+    lost(out, summary)
 }
 
 fn zone(period: &Window) -> Tz {
@@ -379,35 +379,35 @@ impl Told {
         Ok(())
     }
 
-    /// What no later work can change.
-    fn lost(&self, out: &mut dyn Write, summary: &Summary) -> Result<()> {
-        let (mut ticks, mut owed) = (0, 0);
-        for row in &summary.evidence {
-            owed += row.ticks.owed;
-            ticks += row.ticks.owed - row.ticks.collected;
-        }
-        let covered = |test: &&TestRow| {
-            test.sources
-                .iter()
-                .any(|source| source.all.covered_seconds < source.all.of_seconds)
-        };
-        let uncovered = summary.tests.iter().filter(covered).count();
-        if ticks == 0 && uncovered == 0 && summary.deviations.is_empty() {
-            return Ok(());
-        }
-        let deviations = style::count(summary.deviations.len() as u64, "deviation", "deviations");
-        writeln!(
-            out,
-            "Whatever is done now, the auditor will find: {deviations}, {ticks} of {owed} ticks without whole evidence,\n\
-             {} not covered all of the time.",
-            style::count(uncovered as u64, "test", "tests"),
-        )?;
-        Ok(())
-    }
-
     fn minute(&self, at: DateTime<Utc>) -> String {
         at.with_timezone(&self.zone).format("%Y-%m-%d %H:%M").to_string()
     }
+}
+
+/// What no later work can change.
+fn lost(out: &mut dyn Write, summary: &Summary) -> Result<()> {
+    let (mut ticks, mut owed) = (0, 0);
+    for row in &summary.evidence {
+        owed += row.ticks.owed;
+        ticks += row.ticks.owed - row.ticks.collected;
+    }
+    let covered = |test: &&TestRow| {
+        test.sources
+            .iter()
+            .any(|source| source.all.covered_seconds < source.all.of_seconds)
+    };
+    let uncovered = summary.tests.iter().filter(covered).count();
+    if ticks == 0 && uncovered == 0 && summary.deviations.is_empty() {
+        return Ok(());
+    }
+    let deviations = style::count(summary.deviations.len() as u64, "deviation", "deviations");
+    writeln!(
+        out,
+        "Whatever is done now, the auditor will find: {deviations}, {ticks} of {owed} ticks without whole evidence,\n\
+         {} not covered all of the time.",
+        style::count(uncovered as u64, "test", "tests"),
+    )?;
+    Ok(())
 }
 
 fn more(out: &mut dyn Write, all: usize, what: &str) -> Result<()> {
