@@ -1,0 +1,97 @@
+//! Evidence that people owed and did not give in time: deviations of controls, beside those of tests.
+
+use anyhow::Result;
+use chrono::{DateTime, NaiveDate, Utc};
+use serde::Serialize;
+use std::io::Write;
+
+use super::super::style::{self, Style};
+use crate::log::leaf::format_time;
+use crate::log::store::Reader;
+use crate::manual;
+use crate::period::manual::Overdue;
+
+/// A stretch in which evidence for a control was overdue.
+#[derive(Serialize)]
+pub(super) struct ShownOverdue {
+    control: String,
+    owner: String,
+    /// The last day on which it would have been on time.
+    due_day: Option<NaiveDate>,
+    due: String,
+    /// `open`, `given`, or `owed_no_more` where a plan ended it.
+    state: &'static str,
+    /// When the grace time was over.
+    from: String,
+    to: Option<String>,
+    /// The attachment that ended it.
+    attachment: Option<u64>,
+}
+
+/// Those that touch a time; only those that go on if `open`.
+pub(super) fn shown(
+    reader: &Reader,
+    from: Option<DateTime<Utc>>,
+    to: Option<DateTime<Utc>>,
+    open: bool,
+) -> Result<Vec<ShownOverdue>> {
+    let last = reader.size()?.saturating_sub(1);
+    let Some(now) = reader.leaf(last)?.map(|leaf| leaf.time) else {
+        return Ok(Vec::new());
+    };
+    let touches = |overdue: &&Overdue| {
+        let ends_before = from.is_some_and(|from| overdue.to.is_some_and(|to| to <= from));
+        !ends_before && to.is_none_or(|to| overdue.from < to) && (!open || overdue.to.is_none())
+    };
+    let mut shown = Vec::new();
+    for owed in manual::read(reader)? {
+        let account = owed.account(now);
+        for overdue in account.overdue.iter().filter(touches) {
+            let due = account.dues.iter().find(|due| due.at == overdue.due);
+            shown.push(ShownOverdue {
+                control: owed.control.id.to_string(),
+                owner: owed.control.owner.clone(),
+                due_day: due.map(|due| due.day),
+                due: format_time(overdue.due),
+                state: match (overdue.to, overdue.by) {
+                    (None, _) => "open",
+                    (Some(_), Some(_)) => "given",
+                    (Some(_), None) => "owed_no_more",
+                },
+                from: format_time(overdue.from),
+                to: overdue.to.map(format_time),
+                attachment: overdue.by,
+            });
+        }
+    }
+    Ok(shown)
+}
+
+/// The leaves that it speaks from.
+pub(super) fn leaves(shown: &[ShownOverdue]) -> impl Iterator<Item = u64> + '_ {
+    shown.iter().filter_map(|overdue| overdue.attachment)
+}
+
+pub(super) fn print(out: &mut dyn Write, shown: &[ShownOverdue]) -> Result<()> {
+    let style = Style::of_stdout();
+    if shown.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\n{}", style.strong("Evidence that people owe was overdue"))?;
+    for overdue in shown {
+        let day = overdue.due_day.map(|day| day.to_string()).unwrap_or_default();
+        let end = match (&overdue.to, overdue.attachment) {
+            (None, _) => style.bad("it still is"),
+            (Some(to), Some(seq)) => format!("given {} (attachment {seq})", &to[..10]),
+            (Some(to), None) => format!("no longer owed from {}", &to[..10]),
+        };
+        writeln!(
+            out,
+            "  {}, owner {}: due by {day}, overdue from {}, {end}",
+            overdue.control,
+            style::plain(&overdue.owner),
+            &overdue.from[..10]
+        )?;
+    }
+    Ok(())
+}
