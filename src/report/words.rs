@@ -1,0 +1,148 @@
+//! The words of a report: what a result is called, how long something lasted, what was done to test a control.
+
+use chrono::TimeDelta;
+
+use crate::control::Severity;
+use crate::summary::{ControlRow, PeriodResult, TestRow};
+
+/// What a result is called in a table of results.
+pub(super) fn result(control: &ControlRow) -> String {
+    match control.result {
+        PeriodResult::Deviations => match (control.deviations, control.open) {
+            (0, _) => "Deviations noted".to_owned(),
+            (all, 0) => format!("{} noted", counted(all, "deviation")),
+            (all, open) => format!("{} noted, {open} open", counted(all, "deviation")),
+        },
+        PeriodResult::Incomplete => {
+            "Incomplete: none noted where evidence speaks, which is not all of the time".to_owned()
+        }
+        PeriodResult::NoEvidence => "No evidence: nobody looked".to_owned(),
+        PeriodResult::NoDeviations => "No deviations noted".to_owned(),
+        PeriodResult::NotTested => "Not tested by a machine".to_owned(),
+    }
+}
+
+/// A result's name for programs and styles.
+pub(super) fn result_name(result: PeriodResult) -> &'static str {
+    match result {
+        PeriodResult::Deviations => "deviations",
+        PeriodResult::Incomplete => "incomplete",
+        PeriodResult::NoEvidence => "no_evidence",
+        PeriodResult::NoDeviations => "no_deviations",
+        PeriodResult::NotTested => "not_tested",
+    }
+}
+
+/// What was done to try a test, for whoever reads no expressions.
+pub(super) fn performed(test: &TestRow) -> String {
+    let taken: u64 = test
+        .sources
+        .iter()
+        .map(|source| source.all.observations.taken)
+        .sum();
+    if test.sources.is_empty() {
+        return "Nothing was collected that it could be tried on.".to_owned();
+    }
+    let names: Vec<&str> = test.sources.iter().map(|source| source.source.as_str()).collect();
+    let targets = test
+        .sources
+        .iter()
+        .flat_map(|source| &source.targets)
+        .filter(|target| target.target.is_some())
+        .count() as u64;
+    let of = if targets > 1 {
+        format!(" ({})", counted(targets, "target"))
+    } else {
+        String::new()
+    };
+    if taken == 0 {
+        return format!(
+            "No snapshot of {}{of} was tried within the period.",
+            names.join(", ")
+        );
+    }
+    let passed = test
+        .sources
+        .iter()
+        .map(|source| source.all.observations.passed + source.all.observations.not_applicable)
+        .sum();
+    format!(
+        "Tried on every {} in {} of {}{of}: {} passed.",
+        test.resource,
+        counted(taken, "snapshot"),
+        names.join(", "),
+        thousands(passed),
+    )
+}
+
+/// So many of something.
+pub(super) fn counted(count: u64, one: &str) -> String {
+    format!("{} {one}{}", thousands(count), if count == 1 { "" } else { "s" })
+}
+
+/// A number that can be read at a glance.
+pub(super) fn thousands(count: u64) -> String {
+    let digits = count.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// How long, by the two largest units.
+pub(super) fn length(seconds: i64) -> String {
+    let length = TimeDelta::seconds(seconds.max(0));
+    let units = [
+        (length.num_days(), "d"),
+        (length.num_hours() % 24, "h"),
+        (length.num_minutes() % 60, "min"),
+        (length.num_seconds() % 60, "s"),
+    ];
+    let Some(largest) = units.iter().position(|(count, _)| *count > 0) else {
+        return "0 s".to_owned();
+    };
+    let two = units[largest..].iter().take(2).filter(|(count, _)| *count > 0);
+    two.map(|(count, unit)| format!("{count} {unit}"))
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// A severity's number, where more is worse and 1 is what needs nothing done.
+pub(super) fn severity(severity: Severity) -> u64 {
+    match severity {
+        Severity::Low => 2,
+        Severity::Medium => 3,
+        Severity::High => 4,
+        Severity::Critical => 5,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_length_is_told_by_its_two_largest_units() {
+        for (seconds, text) in [
+            (-5, "0 s"),
+            (0, "0 s"),
+            (59, "59 s"),
+            (3600, "1 h"),
+            (3661, "1 h 1 min"),
+            (90_061, "1 d 1 h"),
+            (86_400 * 181 + 59, "181 d"),
+        ] {
+            assert_eq!(length(seconds), text);
+        }
+    }
+
+    #[test]
+    fn numbers_are_told_in_groups_of_three() {
+        let told = [0, 999, 1000, 175_000, 1_234_567].map(thousands);
+        assert_eq!(told, ["0", "999", "1,000", "175,000", "1,234,567"]);
+    }
+}
