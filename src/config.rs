@@ -21,6 +21,7 @@ use toml::de::DeTable;
 use evidenced_collector_api::SettingsError;
 
 mod alerts;
+mod attachments;
 mod channel;
 mod daemon;
 mod lookup;
@@ -62,6 +63,8 @@ pub struct Config {
     pub daemon: Daemon,
     /// When it is announced not to run.
     pub maintenance: Vec<Maintenance>,
+    /// The largest file that people may attach, in bytes.
+    pub attachments_limit: u64,
     /// What evidence is collected from, at least one, in the order of the file.
     pub sources: Vec<Source>,
     /// The months that audits are about.
@@ -92,12 +95,13 @@ const EMBEDDED: &str = include_str!("../config.example.toml");
 /// Far above any configuration by hand, far below what would trouble the machine.
 const SIZE_LIMIT: u64 = 1 << 20;
 
-const TOP_KEYS: [&str; 11] = [
+const TOP_KEYS: [&str; 12] = [
     "name",
     "control_files",
     "store",
     "daemon",
     "maintenance",
+    "attachments",
     "alerts",
     "channel",
     "route",
@@ -131,6 +135,7 @@ impl Config {
         let (store_directory, raw) = reader.store(&top);
         let daemon = reader.daemon(&top);
         let maintenance = reader.maintenance(&top);
+        let attachments_limit = reader.attachments_limit(&top);
         let sources = reader.sources(&top);
         let periods = reader.periods(&top, &sources);
         let channels = reader.channels(&top);
@@ -151,6 +156,7 @@ impl Config {
             raw,
             daemon,
             maintenance,
+            attachments_limit,
             sources,
             periods,
             alerts,

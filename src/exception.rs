@@ -13,7 +13,7 @@ use std::collections::{BTreeSet, HashMap};
 
 mod sealed;
 
-pub use sealed::{Sealed, payload, resources};
+pub use sealed::{Sealed, parse, payload, resources};
 
 /// Exceptions, by what they are from.
 #[derive(Debug, Default)]

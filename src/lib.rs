@@ -1,6 +1,7 @@
 #![doc = include_str!("ARCHITECTURE.md")]
 
 pub mod alert;
+pub mod bundle;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -13,11 +14,17 @@ pub mod duty;
 pub mod exception;
 pub mod history;
 pub mod log;
+pub mod manual;
+pub mod matrix;
 pub mod period;
 pub mod plan;
+pub mod populations;
+pub mod readiness;
 pub mod registry;
+pub mod report;
 pub mod round;
 pub mod schedule;
 pub mod secret;
 pub mod standing;
 pub mod summary;
+pub mod table;

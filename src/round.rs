@@ -28,9 +28,9 @@ mod kept;
 mod tries;
 
 use earlier::EarlierRuns;
-pub use evidence::Evidence;
+pub use evidence::{Evidence, parse as parse_evidence};
 use judge::{except, judge};
-pub use judge::{findings, judge_unjudged, resources};
+pub use judge::{findings, findings_payload, judge_unjudged, judged, parse_findings, resources};
 pub use tries::Room;
 use tries::{Tries, begin, within_deadline};
 

@@ -7,10 +7,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use evidenced_collector_api::Covers;
 
-use crate::control::{ControlResult, Observed, Outcome, Test, TestId, TestResult, control_outcomes};
+use crate::control::{Control, ControlResult, Observed, Outcome, Test, TestId, TestResult, control_outcomes};
 use crate::exception::Sealed;
-use crate::log::leaf::{Body, FailureLeaf};
+use crate::log::leaf::{Body, FailureLeaf, MAX_INTEGER};
 use crate::log::store::Reader;
+use crate::manual::{self, Owed};
 use crate::plan::{Plan, PlanError};
 
 mod excepted;
@@ -70,26 +71,39 @@ pub struct Standing {
     pub plan: Plan,
     /// By source and collector in the plan's order, then target.
     pub latest: Vec<Latest>,
+    /// The controls that people owe evidence for, and what they gave.
+    pub manual: Vec<Owed>,
 }
+
+/// Behind every leaf that a log can hold.
+const END: u64 = MAX_INTEGER;
 
 /// How far the clock that dated a snapshot may be ahead of the reader's.
 const CLOCKS_APART: TimeDelta = TimeDelta::minutes(5);
 
 /// Reads it from the log; `None` where nothing has been planned yet.
 pub fn standing(reader: &Reader) -> Result<Option<Standing>, PlanError> {
-    let Some(plan_seq) = reader.newest("plan", None)? else {
+    standing_before(reader, END)
+}
+
+/// The same as the log stood before a leaf was appended.
+pub fn standing_before(reader: &Reader, end: u64) -> Result<Option<Standing>, PlanError> {
+    let plans = reader.of_kind("plan", 0)?;
+    let Some(plan_seq) = plans.into_iter().rfind(|seq| *seq < end) else {
         return Ok(None);
     };
     let plan = Plan::sealed(reader, plan_seq)?;
     let mut log = Log {
         reader,
+        end,
         exceptions: Sealed::default(),
     };
     let mut latest = Vec::new();
     for source in &plan.lists.sources {
         for collector in source.schedules.keys() {
-            let failed = reader.newest("failure", Some((collector, &source.name, None)))?;
-            let scope = reader.newest("scope", Some((collector, &source.name, None)))?;
+            let of_source = (collector.as_str(), source.name.as_str(), None);
+            let failed = reader.newest_before(end, "failure", of_source)?;
+            let scope = reader.newest_before(end, "scope", of_source)?;
             let targets = scope
                 .map(|seq| reader.targets(seq))
                 .transpose()?
@@ -103,10 +117,19 @@ pub fn standing(reader: &Reader) -> Result<Option<Standing>, PlanError> {
             }
         }
     }
+    let asks = |control: &Control| control.enabled && control.manual.is_some();
+    let manual = if plan.lists.rules.controls.iter().any(asks) {
+        let mut manual = manual::read_before(reader, end)?;
+        manual.retain(|owed| owed.is_owed);
+        manual
+    } else {
+        Vec::new()
+    };
     Ok(Some(Standing {
         plan_seq,
         plan,
         latest,
+        manual,
     }))
 }
 
@@ -114,7 +137,10 @@ impl Standing {
     /// The leaves that it speaks from.
     pub fn leaves(&self) -> impl Iterator<Item = u64> {
         let targets = self.latest.iter().flat_map(Latest::leaves);
-        std::iter::once(self.plan_seq).chain(targets)
+        let evidence = self.manual.iter().flat_map(|owed| &owed.evidence);
+        std::iter::once(self.plan_seq)
+            .chain(targets)
+            .chain(evidence.map(|each| each.seq))
     }
 
     /// The outcome of every control at `now`. A target that nobody has observed is unknown to every test on it.
@@ -136,7 +162,9 @@ impl Standing {
                 results,
             })
             .collect();
-        control_outcomes(&self.plan.lists.rules, &observed, now)
+        let mut controls = control_outcomes(&self.plan.lists.rules, &observed, now);
+        manual::join(&mut controls, &self.manual, now);
+        controls
     }
 
     /// The worst that the tests in force say of a target at `now`.
@@ -285,6 +313,8 @@ impl Observation {
 /// The log that is read from, with what is read of it once.
 struct Log<'a> {
     reader: &'a Reader,
+    /// Leaves from here on were not there yet.
+    end: u64,
     exceptions: Sealed,
 }
 
@@ -297,7 +327,7 @@ impl Log<'_> {
     ) -> Result<Latest, PlanError> {
         let (reader, scope) = (self.reader, (collector, source, target.as_deref()));
         let seq = if target.is_some() {
-            reader.newest("snapshot", Some(scope))?
+            reader.newest_before(self.end, "snapshot", scope)?
         } else {
             None
         };
@@ -306,7 +336,7 @@ impl Log<'_> {
             None => None,
         };
         let failed = reader
-            .newest("failure", Some(scope))?
+            .newest_before(self.end, "failure", scope)?
             .max(discovery_failed)
             .filter(|failed| Some(*failed) > seq);
         let failure = match failed {
@@ -338,7 +368,7 @@ impl Log<'_> {
             resources: snapshot.resources,
             evaluation: None,
         };
-        if let Some(at) = reader.evaluation_of(seq)? {
+        if let Some(at) = reader.evaluation_of(seq)?.filter(|at| *at < self.end) {
             let of = (snapshot.collector.as_str(), snapshot.source.as_str());
             observation.evaluation = self.judgement(plan, of, &observation, at)?;
         }
@@ -371,7 +401,8 @@ impl Log<'_> {
         };
         let excepted = if results.iter().any(|result| result.excepted > 0) {
             let exceptions = self.exceptions.up_to_date(reader)?;
-            excepted::of(reader, exceptions, &leaf, &results, (source, of.seq, of.until))?
+            let of_snapshot = (source, of.seq, of.until);
+            excepted::of(reader, exceptions, (&leaf, self.end), &results, of_snapshot)?
         } else {
             Vec::new()
         };

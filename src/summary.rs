@@ -22,7 +22,7 @@ mod gather;
 mod tested;
 
 pub use changes::{Change, Downtime, Person};
-pub use failures::Failed;
+pub use failures::{Failed, Sighting};
 
 /// What the log tells of a stretch of time.
 #[derive(Debug, Serialize)]
@@ -277,13 +277,7 @@ pub fn read(reader: &Reader, period: Window) -> Result<Summary, SummaryError> {
     let mut tests = tested::rows(reader, &mut gathered, &accounts, &period)?;
     let deviations = failures::within(reader, &period, &mut tests)?;
     let controls = controls::rows(&gathered.versions, &tests, &deviations, &period, as_of);
-    let serve = |test: &TestRow| controls.iter().any(|control| control.tests.contains(&test.test));
-    tests.retain(serve);
-    let deviations = deviations
-        .into_iter()
-        .filter(|failed| tests.iter().any(|test| test.test == failed.test))
-        .collect();
-    Ok(Summary {
+    let mut summary = Summary {
         origin: reader.origin().to_string(),
         size: gathered.size,
         as_of,
@@ -299,5 +293,20 @@ pub fn read(reader: &Reader, period: Window) -> Result<Summary, SummaryError> {
         unjudged: gathered.unjudged(&period),
         unreadable: gathered.unreadable,
         period,
-    })
+    };
+    summary.keep_controls(|_| true);
+    Ok(summary)
+}
+
+impl Summary {
+    /// Leaves out other controls than these, and the tests that serve none that stays, with their deviations.
+    pub fn keep_controls(&mut self, wanted: impl Fn(&str) -> bool) {
+        self.controls.retain(|control| wanted(&control.control));
+        let controls = &self.controls;
+        self.tests
+            .retain(|test| controls.iter().any(|control| control.tests.contains(&test.test)));
+        let tests = &self.tests;
+        self.deviations
+            .retain(|failed| tests.iter().any(|test| test.test == failed.test));
+    }
 }

@@ -10,6 +10,8 @@ mod fake;
 
 #[path = "daemon/account.rs"]
 mod account;
+#[path = "cli/attaching.rs"]
+mod attaching;
 #[path = "cli/collecting.rs"]
 mod collecting;
 #[path = "cli/daemon.rs"]
@@ -22,14 +24,22 @@ mod drift;
 mod excepting;
 #[path = "cli/killed.rs"]
 mod killed;
+#[path = "cli/matrix.rs"]
+mod matrix;
 #[path = "cli/operating.rs"]
 mod operating;
+#[path = "cli/readiness.rs"]
+mod readiness;
 #[path = "cli/reading.rs"]
 mod reading;
 #[path = "fake/receiver.rs"]
 mod receiver;
 #[path = "cli/recovering.rs"]
 mod recovering;
+#[path = "cli/reporting.rs"]
+mod reporting;
+#[path = "cli/sampling.rs"]
+mod sampling;
 #[path = "cli/secrets.rs"]
 mod secrets;
 #[path = "cli/soak.rs"]

@@ -231,6 +231,9 @@ fn body() -> impl Strategy<Value = Body> {
         2 => kinds::alert().boxed(),
         1 => kinds::acknowledgement().boxed(),
         1 => kinds::exception().boxed(),
+        1 => kinds::attachment().boxed(),
+        1 => kinds::population().boxed(),
+        1 => kinds::sample().boxed(),
         1 => recovery().boxed(),
     ]
 }
@@ -238,7 +241,17 @@ fn body() -> impl Strategy<Value = Body> {
 fn blob() -> impl Strategy<Value = BlobRef> {
     use Role::{Evidence, Findings, Provenance, Raw};
     let roles = vec![Evidence, Raw, Provenance, Findings, Role::Plan, Role::Scope];
-    let roles = [roles, vec![Role::Resources, Role::Message]].concat();
+    let roles = [
+        roles,
+        vec![
+            Role::Resources,
+            Role::Message,
+            Role::File,
+            Role::Population,
+            Role::Sample,
+        ],
+    ]
+    .concat();
     let role = prop_oneof![
         prop::sample::select(roles),
         "later_[a-z]{1,9}".prop_map(Role::Other)
@@ -276,6 +289,9 @@ fn indexed(body: &Body) -> (Option<u64>, Option<&str>, Option<&str>, Option<&str
         | Body::Heartbeat(_)
         | Body::Acknowledgement(_)
         | Body::Exception(_)
+        | Body::Attachment(_)
+        | Body::Population(_)
+        | Body::Sample(_)
         | Body::Recovery(_) => (None, None, None, None),
     }
 }

@@ -4,26 +4,34 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 #![expect(unexpected_cfgs, reason = "`fuzzing` is set by the fuzzer's build")]
 
+use evidenced::bundle::{Manifest, zip};
+use evidenced::control::Rules;
 use evidenced::log::guard;
+use evidenced::matrix;
 use std::collections::BTreeSet;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 #[path = "fuzz/src/bin"]
 mod targets {
+    pub(crate) mod bundle;
     pub(crate) mod checkpoint;
     pub(crate) mod configuration;
     pub(crate) mod guard;
     pub(crate) mod leaf;
+    pub(crate) mod matrix;
 }
 
 /// What a fuzzer feeds.
 type Target = fn(&[u8]);
 
-const TARGETS: [(&str, Target); 4] = [
+const TARGETS: [(&str, Target); 6] = [
+    ("bundle", targets::bundle::run),
     ("checkpoint", targets::checkpoint::run),
     ("configuration", targets::configuration::run),
     ("guard", targets::guard::run),
     ("leaf", targets::leaf::run),
+    ("matrix", targets::matrix::run),
 ];
 
 /// How many inputs each target gets.
@@ -46,6 +54,38 @@ fn vectors(name: &str) -> BTreeSet<Vec<u8>> {
 /// Inputs to begin with.
 fn seeds(target: &str) -> BTreeSet<Vec<u8>> {
     match target {
+        "bundle" => {
+            let manifest = |draft: &str| {
+                format!(
+                    "{{\n  \"format\": 1,\n  \"origin\": \"acme/0123abcd\",\n  \"period\": {{\n    \"name\": null,\n    \
+                     \"from\": \"2026-01-01T00:00:00.000Z\",\n    \"to\": \"2026-02-01T00:00:00.000Z\"\n  }},\n  \"size\": 1,\n  \
+                     \"root\": \"00\",\n  \"draft\": [{draft}],\n  \"scope\": {{\n    \"controls\": [],\n    \"criteria\": [],\n    \
+                     \"sources\": []\n  }},\n  \"counts\": {{\n    \"leaves\": 1,\n    \"blobs\": 0,\n    \"withheld\": 0,\n    \
+                     \"checkpoints\": 1\n  }}\n}}\n"
+                )
+                .into_bytes()
+            };
+            let archives = (0..6).map(|count| {
+                let mut writer = zip::Writer::new(Vec::new());
+                for number in 0..count {
+                    let name = format!("file-{number}");
+                    let entry = zip::Entry {
+                        name,
+                        size: 2,
+                        crc: 0,
+                    };
+                    writer
+                        .begin(&entry)
+                        .and_then(|()| writer.write_all(b"xy"))
+                        .unwrap();
+                }
+                writer.finish().unwrap()
+            });
+            assert!(Manifest::parse(&manifest("")).is_ok());
+            archives
+                .chain([manifest(""), manifest("\n    \"x\"\n  ")])
+                .collect()
+        }
         "leaf" => {
             let files = vectors("leaves.jsonl");
             let lines = files.iter().flat_map(|file| file.split(|byte| *byte == b'\n'));
@@ -62,6 +102,15 @@ fn seeds(target: &str) -> BTreeSet<Vec<u8>> {
                     .to_vec(),
             );
             seeds
+        }
+        "matrix" => {
+            let controls = Rules::shipped().unwrap().controls;
+            let rows = controls
+                .chunks(1)
+                .map(|control| matrix::write(control, Vec::new()).unwrap());
+            let edited =
+                b"control,owner,evidence due,tests,nature\nhosts-patched,'=it,yearly,host-patched,both\n";
+            rows.chain([edited.to_vec()]).collect()
         }
         "configuration" => {
             let files = [

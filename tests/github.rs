@@ -5,6 +5,8 @@
 
 #[path = "../collectors/github/tests/fake/mod.rs"]
 mod fake;
+#[path = "github/populations.rs"]
+mod populations;
 
 use evidenced::log::leaf::{Body, Role, SnapshotLeaf};
 use evidenced::log::store::{Filter, Paths, Reader};

@@ -1,23 +1,29 @@
-//! What the calendar brings: exceptions that end, and the owners' week. What was told of already is read from the log.
+//! What the calendar brings: exceptions that end, evidence that people owe, and the owners' week. What was told of already is read from the log.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use super::outlet::Outlet;
 use super::usual_severity;
 use crate::exception::{Exceptions, Place, Sealed, resources};
 use crate::log::append::{Change, Subject};
-use crate::log::leaf::{Body, Event, Exception, Leaf};
+use crate::log::leaf::{Alert, Body, Event, Exception, Leaf};
 use crate::log::store::{Filter, Reader, StoreError};
+
+mod manual;
+
+pub(super) use manual::{facts as manual_facts, lines as manual_lines};
 
 /// An exception that ended so long ago is no news: it was recorded before there was anybody to tell.
 const NO_NEWS: TimeDelta = TimeDelta::days(30);
 
-/// The exceptions that people were told of, each with what, as far as the log is read.
+/// The exceptions and controls that people were told of, each with what, as far as the log is read.
 #[derive(Default)]
 pub(super) struct Told {
-    told: BTreeSet<(Event, u64)>,
+    exceptions: BTreeSet<(Event, u64)>,
+    /// When people were last told so of the evidence that they owe for a control.
+    manual: BTreeMap<(Event, String), DateTime<Utc>>,
     /// Leaves before this one are read.
     read: u64,
 }
@@ -29,7 +35,10 @@ pub(super) fn changes(
     outlet: &Outlet,
     now: DateTime<Utc>,
 ) -> Result<(Vec<Change>, Option<DateTime<Utc>>), StoreError> {
+    told.read_on(reader)?;
     let (mut changes, mut next) = exceptions(reader, told, outlet, now)?;
+    let upcoming = manual::changes(reader, told, outlet, now, &mut changes)?;
+    next = next.into_iter().chain(upcoming).min();
     if let Some(at) = week(reader, outlet)? {
         if at <= now {
             changes.push(Change::Notice {
@@ -47,7 +56,7 @@ pub(super) fn changes(
 
 fn exceptions(
     reader: &Reader,
-    told: &mut Told,
+    told: &Told,
     outlet: &Outlet,
     now: DateTime<Utc>,
 ) -> Result<(Vec<Change>, Option<DateTime<Utc>>), StoreError> {
@@ -59,7 +68,6 @@ fn exceptions(
     let notice = TimeDelta::from_std(outlet.settings.notice).unwrap_or(TimeDelta::MAX);
     let mut sealed = Sealed::default();
     let exceptions = sealed.up_to_date(reader)?;
-    told.read_on(reader)?;
     for seq in recorded {
         let Some(leaf) = reader.leaf(seq)? else { continue };
         let Some(Body::Exception(exception)) = &leaf.body else {
@@ -83,7 +91,7 @@ fn exceptions(
         }
         next = next.into_iter().chain(upcoming).min();
         let Some(event) = event else { continue };
-        if !told.told.contains(&(event, seq)) {
+        if !told.exceptions.contains(&(event, seq)) {
             let source = exception.only_source.as_deref().unwrap_or_default();
             changes.push(Change::Notice {
                 subject: Subject::new(event, &exception.test, "", source),
@@ -130,15 +138,30 @@ impl Told {
             if entry.seq < from {
                 return Ok(ControlFlow::Break(()));
             }
-            if let Some(Body::Alert(alert)) = reader.leaf(entry.seq)?.and_then(|leaf| leaf.body)
-                && matches!(alert.event, Event::ExceptionEnding | Event::ExceptionEnded)
-            {
-                self.told.extend(alert.about.map(|about| (alert.event, about)));
+            let leaf = reader.leaf(entry.seq)?;
+            if let Some((at, Body::Alert(alert))) = leaf.and_then(|leaf| Some((leaf.time, leaf.body?))) {
+                self.note(at, alert);
             }
             Ok::<_, StoreError>(ControlFlow::Continue(()))
         })?;
         self.read = size;
         Ok(())
+    }
+}
+
+impl Told {
+    fn note(&mut self, at: DateTime<Utc>, alert: Alert) {
+        match (alert.event, alert.control) {
+            (Event::ExceptionEnding | Event::ExceptionEnded, _) => {
+                self.exceptions
+                    .extend(alert.about.map(|about| (alert.event, about)));
+            }
+            (event, Some(control)) if alert.delivery.is_none() => {
+                let last = self.manual.entry((event, control)).or_insert(at);
+                *last = at.max(*last);
+            }
+            _ => {}
+        }
     }
 }
 

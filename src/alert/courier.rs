@@ -370,6 +370,7 @@ impl Courier {
             event: message.event,
             severity: message.severity.to_string(),
             test: message.test.clone(),
+            control: message.facts["manual"]["control"].as_str().map(str::to_owned),
             about: posted.about,
             resources: message.facts["count"].as_u64().unwrap_or(0),
             delivery: Some(Delivery {

@@ -45,6 +45,7 @@ pub async fn try_channel(outlet: &Outlet, channel: &str, log: &str, clock: &dyn 
         event: Event::Trial,
         severity: message.severity.to_string(),
         test: None,
+        control: None,
         about: None,
         resources: 0,
         delivery: Some(Delivery {

@@ -1,12 +1,12 @@
 //! What a message tells, as facts: what templates are given, and programs.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::message::Phase;
-use crate::control::{Criterion, Severity};
+use crate::control::{Control, Criterion, Severity};
 use crate::log::leaf::Event;
 
 /// What a message tells. What does not apply is null or empty.
@@ -65,6 +65,9 @@ pub struct Facts {
     /// The exception that ends.
     #[serde(default)]
     pub exception: Option<ExceptionFacts>,
+    /// The evidence that people owe.
+    #[serde(default)]
+    pub manual: Option<ManualFacts>,
     /// Who took it on.
     #[serde(default)]
     pub acknowledged: Option<SaidFacts>,
@@ -188,6 +191,20 @@ pub struct ExceptionFacts {
     pub approved_by: String,
 }
 
+/// Evidence that people owe for a control.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManualFacts {
+    /// The control's id.
+    pub control: String,
+    /// The last day on which it is on time.
+    pub due: NaiveDate,
+    /// When it becomes overdue, or became so.
+    pub grace_ends: DateTime<Utc>,
+    /// The newest attachment that counts.
+    #[serde(default)]
+    pub newest: Option<u64>,
+}
+
 /// What somebody said to an alert.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SaidFacts {
@@ -230,6 +247,21 @@ pub struct WeekFacts {
     pub gaps: Vec<String>,
     /// Exceptions that end within the notice.
     pub exceptions: Vec<String>,
+    /// Evidence that people owe: what is due within the notice, and what is late.
+    #[serde(default)]
+    pub manual: Vec<String>,
+}
+
+impl ControlFacts {
+    /// What is told of a control.
+    pub fn of(control: &Control) -> Self {
+        Self {
+            id: control.id.to_string(),
+            statement: control.statement.clone(),
+            owner: control.owner.clone(),
+            criteria: control.criteria.clone(),
+        }
+    }
 }
 
 impl Facts {

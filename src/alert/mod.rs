@@ -33,12 +33,16 @@ mod word;
 pub fn usual_severity(event: Event) -> Severity {
     match event {
         Event::LogNotIntact => Severity::Critical,
-        Event::TestFailing | Event::TestUnknown | Event::CollectionFailing | Event::DiskFilling => {
-            Severity::High
-        }
-        Event::ScopeChanged | Event::EvidenceGap | Event::ExceptionEnding | Event::ExceptionEnded => {
-            Severity::Medium
-        }
+        Event::TestFailing
+        | Event::TestUnknown
+        | Event::CollectionFailing
+        | Event::ManualOverdue
+        | Event::DiskFilling => Severity::High,
+        Event::ScopeChanged
+        | Event::EvidenceGap
+        | Event::ExceptionEnding
+        | Event::ExceptionEnded
+        | Event::ManualDue => Severity::Medium,
         Event::SettingChanged | Event::Digest | Event::Trial => Severity::Low,
     }
 }

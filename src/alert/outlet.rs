@@ -87,6 +87,7 @@ impl Outlet {
             severity: facts.severity,
             source: facts.source.as_deref(),
             test: facts.test.as_ref().map(|test| test.id.as_str()),
+            control: facts.manual.as_ref().map(|manual| manual.control.as_str()),
         };
         let names = self.channels.keys().map(String::as_str);
         let recipients = route::recipients(names, &self.routes, &self.plan.lists.rules, &about);

@@ -21,6 +21,8 @@ pub struct About<'a> {
     pub source: Option<&'a str>,
     /// The test concerned, if it is one.
     pub test: Option<&'a str>,
+    /// The control concerned, if it is about evidence that people owe for one.
+    pub control: Option<&'a str>,
 }
 
 /// What is at least so bad goes to all channels where there is no route. The rest is for those who ask for it.
@@ -65,12 +67,15 @@ fn fits(route: &Route, rules: &Rules, about: &About<'_>) -> bool {
             || rules
                 .controls
                 .iter()
-                .any(|control| serves(control, about.test) && asks_for(route, control)))
+                .any(|control| is_about(control, about) && asks_for(route, control)))
 }
 
-/// Whether a test serves a control that is in force.
-fn serves(control: &Control, test: Option<&str>) -> bool {
-    control.enabled && control.tests.iter().any(|served| Some(served.as_str()) == test)
+/// Whether an alert is about a control that is in force, or about a test that serves it.
+fn is_about(control: &Control, about: &About<'_>) -> bool {
+    let mut tests = control.tests.iter();
+    control.enabled
+        && (about.control == Some(control.id.as_str())
+            || tests.any(|served| Some(served.as_str()) == about.test))
 }
 
 /// Whether a control is one of those that a route asks for, by its name and by its criteria.

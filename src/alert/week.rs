@@ -3,6 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::calendar::manual_lines;
 use super::facts::{Facts, WeekFacts};
 use super::message::Phase;
 use super::outlet::Outlet;
@@ -41,6 +42,7 @@ pub(super) fn facts(
                 })
                 .collect(),
             exceptions: ending(reader, outlet, &tests, to)?,
+            manual: manual_lines(reader, outlet, owner, to)?,
             ..of_deviations(outlet, &read, &tests, from, to)
         };
         let count = week.new.len() + week.open.len() + week.mended.len();

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use std::collections::BTreeSet;
 
+use super::calendar;
 use super::facts::{
     ControlFacts, DiskFacts, ExceptionFacts, Facts, FailureFacts, GapFacts, SHOWN, SaidFacts, TestFacts,
 };
@@ -86,6 +87,7 @@ pub(super) fn groups(reader: &Reader) -> Result<Vec<Group>, StoreError> {
                         alert.collector.clone(),
                         alert.source.clone(),
                         alert.test.clone(),
+                        alert.control.clone(),
                     )
                 };
                 group.phase == phase && about(&group.opened) == about(&opened)
@@ -177,6 +179,7 @@ impl Group {
             event,
             severity,
             test,
+            control,
             resources,
             ..
         } = self.opened.clone();
@@ -208,13 +211,12 @@ impl Group {
                 .controls
                 .iter()
                 .filter(serve)
-                .map(|control| ControlFacts {
-                    id: control.id.to_string(),
-                    statement: control.statement.clone(),
-                    owner: control.owner.clone(),
-                    criteria: control.criteria.clone(),
-                })
+                .map(ControlFacts::of)
                 .collect();
+        }
+        if let Some(id) = &control {
+            let named = rules.controls.iter().filter(|control| control.id.as_str() == id);
+            facts.controls = named.map(ControlFacts::of).collect();
         }
         match self.add_details(reader, history, test.as_deref(), &mut facts) {
             // What can't be read any more must not keep people from being told, nor any other message back.
@@ -238,6 +240,9 @@ impl Group {
             Phase::Acknowledged => self.acknowledged(reader, facts)?,
             Phase::Closed => facts.outcome = self.outcome_now(reader, test)?,
             _ => self.event_facts(reader, history, test, facts)?,
+        }
+        if let Some(control) = &self.opened.control {
+            facts.manual = calendar::manual_facts(reader, control, facts.at)?;
         }
         facts.exception = self.exception(reader)?;
         Ok(())

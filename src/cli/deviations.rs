@@ -18,7 +18,10 @@ use crate::period::response::Response;
 use crate::plan::Plan;
 
 mod json;
+mod overdue;
 mod text;
+
+use overdue::ShownOverdue;
 
 /// Each stretch in which a test failed on a resource, and what was done about it
 #[derive(Debug, clap::Args)]
@@ -46,7 +49,9 @@ With --format json, `deviations` holds one for each test and resource:
   notified    the first message that a channel took: seq, time, alert, channel
   acknowledged [{seq, time, alert, note, recorded_by, …}], ticket, cause, correction, response
   exceptions  [{seq, first, last, reason, requested_by, approved_by, recorded_by, expires, …}]
-Beside it, `observed` says what it rests on: evaluations, first, last, unreadable.")]
+Beside it, `manual` holds one for each due date of evidence that people owe whose grace time was over:
+  control, owner, due, due_day, state (open, given or owed_no_more), from, to, attachment
+and `observed` says what it rests on: evaluations, first, last, unreadable.")]
 pub(super) struct Arguments {
     #[command(flatten)]
     within: Within,
@@ -70,6 +75,8 @@ struct Told<'a> {
     listed: Vec<Line<'a>>,
     served: &'a HashMap<TestId, Served>,
     exceptions: &'a BTreeMap<u64, Recorded>,
+    /// Evidence that people owed and did not give in time; none where a test or source was asked for.
+    manual: Vec<ShownOverdue>,
 }
 
 /// A deviation, and what was done about it.
@@ -114,6 +121,11 @@ pub(super) fn run(common: &Common, arguments: &Arguments, out: &mut dyn Write) -
         listed: listed.collect(),
         served: &served,
         exceptions: &exceptions,
+        manual: if arguments.test.is_none() && arguments.source.is_none() {
+            overdue::shown(&reader, from, to, arguments.open)?
+        } else {
+            Vec::new()
+        },
         history: &history,
     };
     for seq in leaves(&told) {
@@ -121,7 +133,10 @@ pub(super) fn run(common: &Common, arguments: &Arguments, out: &mut dyn Write) -
     }
     match common.format {
         Format::Json => print_json(out, &json::shown(&told))?,
-        Format::Text => text::print(out, &told)?,
+        Format::Text => {
+            text::print(out, &told)?;
+            overdue::print(out, &told.manual)?;
+        }
     }
     Ok(Exit::Well)
 }
@@ -161,6 +176,7 @@ fn check_names(reader: &Reader, arguments: &Arguments) -> Result<()> {
 /// The leaves that what is shown speaks from.
 fn leaves(told: &Told<'_>) -> BTreeSet<u64> {
     let mut leaves: BTreeSet<u64> = told.exceptions.keys().copied().collect();
+    leaves.extend(overdue::leaves(&told.manual));
     for line in &told.listed {
         let deviation = line.deviation;
         let looks = [

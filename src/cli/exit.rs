@@ -64,7 +64,10 @@ pub(super) fn report(error: &anyhow::Error, collects: bool, in_journal: bool) ->
     if error.chain().any(|cause| {
         cause
             .downcast_ref::<std::io::Error>()
-            .is_some_and(|e| e.kind() == ErrorKind::BrokenPipe)
+            .map(std::io::Error::kind)
+            // One that writes JSON does not tell of the error below it.
+            .or_else(|| cause.downcast_ref::<serde_json::Error>()?.io_error_kind())
+            .is_some_and(|kind| kind == ErrorKind::BrokenPipe)
     }) {
         return Exit::Well.into();
     }

@@ -10,7 +10,7 @@ use super::select::{self, About, Within};
 use super::style::{self, Style};
 use super::{Common, Format, print_json, setup};
 use crate::control::{Outcome, TestResult};
-use crate::log::leaf::{Alert, AlertState, Body, By, Heartbeat, Missed};
+use crate::log::leaf::{Alert, AlertState, Attachment, Body, By, Heartbeat, Missed};
 use crate::log::store::{Entry, Filter, Reader};
 
 /// List what the log holds
@@ -155,6 +155,22 @@ fn summary(reader: &Reader, entry: &Entry) -> Result<String> {
             style::minute(exception.expires),
             exception.reason
         ),
+        Some(Body::Population(population)) => format!(
+            "{}: {} from {} to {}{}",
+            population.of,
+            style::count(population.count, "item", "items"),
+            style::minute(population.from),
+            style::minute(population.to),
+            match population.gaps {
+                0 => String::new(),
+                gaps => format!(", {}", style::count(gaps, "gap", "gaps")),
+            }
+        ),
+        Some(Body::Sample(sample)) => format!(
+            "{} drawn from population {}, seed {:?}, by {}",
+            sample.drawn, sample.population, sample.seed, sample.drawn_by
+        ),
+        Some(Body::Attachment(attachment)) => attachment_summary(&attachment),
         Some(Body::Recovery(recovery)) => format!("after {}: {}", recovery.directory, recovery.reason),
         None => "of a kind that this version does not know".to_owned(),
     })
@@ -162,8 +178,8 @@ fn summary(reader: &Reader, entry: &Entry) -> Result<String> {
 
 fn alert_summary(alert: &Alert) -> String {
     let event = alert.event.as_str().replace('_', " ");
-    let what = match &alert.test {
-        Some(test) => format!("{event}: {test}"),
+    let what = match alert.test.as_ref().or(alert.control.as_ref()) {
+        Some(of) => format!("{event}: {of}"),
         None => event,
     };
     let about = match (alert.state, alert.alert) {
@@ -184,6 +200,18 @@ fn alert_summary(alert: &Alert) -> String {
         None if alert.resources > 0 => format!("{about} on {on}"),
         None => about,
     }
+}
+
+fn attachment_summary(attachment: &Attachment) -> String {
+    let Attachment {
+        controls,
+        criteria,
+        title,
+        covers,
+        ..
+    } = attachment;
+    let about = [controls.as_slice(), criteria].concat().join(", ");
+    format!("{title}, for {about}, covers {covers}")
 }
 
 fn missed_summary(missed: &Missed) -> String {

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 mod acknowledge;
 mod alert;
+mod attach;
 mod backup;
 mod check;
 mod checkpoint;
@@ -18,13 +19,20 @@ mod diff;
 mod drift;
 mod except;
 mod exit;
+mod export;
 mod init;
 mod instant;
 mod key;
 mod log;
 mod logging;
+mod matrix;
 mod period;
+mod population;
+mod readiness;
 mod recover;
+mod reperform;
+mod report;
+mod sample;
 mod select;
 mod setup;
 mod show;
@@ -108,11 +116,19 @@ For the control owner:
   drift         What changed from snapshot to snapshot, and why
   deviations    Each stretch in which a test failed on a resource, and what was done about it
   period        What an observation period shows: coverage, results, deviations, gaps and changes
+  report        Write what a period shows as a page, or with tables, OSCAL and OCSF as a folder
   acknowledge   Record that somebody has taken on an alert, and what came of it
   except        Record that failures of a test on some resources are approved, up to an end
+  population    The complete sets that samples are drawn from, with gaps and how they were read
+  sample        Draw a sample from a population by the auditor's seed
+  attach        Seal a file that people bring as evidence: a review, an approval, a report
+  readiness     What an auditor would find, criterion by criterion, and what is missing
+  matrix        The control matrix: out to a spreadsheet as CSV, and back as a control file
+  export        Write the fieldwork bundle of a period
 
 For the auditor:
-  verify        Check that a log is whole and unchanged
+  verify        Check that a log or a bundle is whole and unchanged
+  reperform     Judge every snapshot in a bundle again, and compare
   checkpoint    Print the signed checkpoint that the log commits to
 
 `evidenced VERB --help` tells more, with examples.
@@ -120,9 +136,10 @@ For the auditor:
 ";
 
 const AFTER: &str = "\
-Exit codes, the first that applies: 4 a log does not verify; 2 usage or configuration;
-3 something could not be collected; 1 a test fails or is unknown (3 and 1: only collect,
-status and period); 0 all well.";
+Exit codes, the first that applies: 4 a log or bundle does not verify, or re-performing differs;
+2 usage or configuration; 3 something could not be collected (only collect, status and period);
+1 a test fails or is unknown, or something is wanting (only collect, status, period and readiness);
+0 all well.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -136,9 +153,17 @@ enum Command {
     Drift(drift::Arguments),
     Deviations(deviations::Arguments),
     Period(period::Arguments),
+    Report(report::Arguments),
     Acknowledge(acknowledge::Arguments),
     Except(except::Arguments),
+    Population(population::Arguments),
+    Sample(sample::Arguments),
+    Attach(attach::Arguments),
+    Readiness(readiness::Arguments),
+    Matrix(matrix::Arguments),
+    Export(export::Arguments),
     Verify(verify::Arguments),
+    Reperform(reperform::Arguments),
     Checkpoint(checkpoint::Arguments),
     Key(key::Arguments),
     Backup(backup::Arguments),
@@ -178,9 +203,17 @@ pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<Exit> {
         Command::Drift(arguments) => drift::run(common, arguments, out),
         Command::Deviations(arguments) => deviations::run(common, arguments, out),
         Command::Period(arguments) => period::run(common, arguments, out),
+        Command::Report(arguments) => report::run(common, arguments, out),
         Command::Acknowledge(arguments) => acknowledge::run(common, arguments, out),
         Command::Except(arguments) => except::run(common, arguments, out),
+        Command::Population(arguments) => population::run(common, arguments, out),
+        Command::Sample(arguments) => sample::run(common, arguments, out),
+        Command::Attach(arguments) => attach::run(common, arguments, out),
+        Command::Readiness(arguments) => readiness::run(common, arguments, out),
+        Command::Matrix(arguments) => matrix::run(common, arguments, out),
+        Command::Export(arguments) => export::run(common, arguments, out),
         Command::Verify(arguments) => verify::run(common, arguments, out),
+        Command::Reperform(arguments) => reperform::run(common, arguments, out),
         Command::Checkpoint(arguments) => checkpoint::run(common, arguments, out),
         Command::Key(arguments) => key::run(common, arguments, out),
         Command::Backup(arguments) => backup::run(common, arguments, out),

@@ -19,23 +19,25 @@ mod text;
 Examples:
   evidenced period 2026-h1
   evidenced period --from 2026-01-01 --to 2026-03-31
-  evidenced period --since 2026-07-01          what changed since then: the facts for a bridge letter
+  evidenced period --since 2026-07-01     what changed since then: facts for a bridge letter
 
-A state is observed at a snapshot, and inferred from it for at most the test's max_age, never backwards.
-Snapshots that are not of the whole population, and results that are unknown, cover nothing. Percentages
-are rounded down. Until something is sealed from behind the end, what is exported is a draft.
+A state is observed at a snapshot, and inferred from it for at most the test's max_age, never
+backwards. Snapshots that are not of the whole population, and results that are unknown, cover
+nothing. Percentages are rounded down. Until something is sealed from behind the end, what is
+exported is a draft.
 
 With --format json: origin, size, as_of, period, state (ahead, running, ended), draft [reasons],
-  controls   [{control, statement, owner, criteria, versions, tests, result, deviations, open, coverage_percent}];
-             result is deviations, incomplete, no_evidence, no_deviations or not_tested
-  tests      [{test, title, doc, resource, applies, passes, severity, max_age, versions, deviations, open, sources}];
-             of each source, and in its targets of each target: ticks {owed, collected, incomplete, failed, missed,
-             unaccounted}, observations {taken, passed, failed, unknown, excepted, not_applicable},
-             covered_seconds, of_seconds, coverage_percent, longest {from, to, seconds, target, why},
-             before, first, last {snapshot, time}, and days: a character for each day (P passed, F failed, U unknown,
-             E excepted, N nothing to test, in lower case only inferred, - nothing, . outside)
-  evidence   [{collector, source, target, ticks, holes [{first, last, ticks, fate, why}]}]
-  deviations as of the verb of that name, with open_at_start and open_at_end
+  controls    control, statement, owner, criteria, versions, tests, result (deviations, incomplete,
+              no_evidence, no_deviations or not_tested), deviations, open, coverage_percent
+  tests       test, title, doc, resource, applies, passes, severity, max_age, versions, deviations,
+              open, sources; of each source, and in its targets of each target: ticks {owed,
+              collected, incomplete, failed, missed, unaccounted}, observations {taken, passed,
+              failed, unknown, excepted, not_applicable}, covered_seconds, of_seconds,
+              coverage_percent, longest {from, to, seconds, target, why}, before, first and last
+              {snapshot, time}, and days: a character for each day (P passed, F failed, U unknown,
+              E excepted, N nothing to test, in lower case only inferred, - nothing, . outside)
+  evidence    collector, source, target, ticks, holes [{first, last, ticks, fate, why}]
+  deviations  as the verb of that name has them, with open_at_start and open_at_end
   changes, downtime, people, unjudged, unreadable
 
 Exit codes: 3 where a tick yielded nothing, 1 where a test failed or not all is covered, else 0.")]

@@ -27,6 +27,19 @@ pub(super) struct Within {
 pub(super) type Instants = (Option<DateTime<Utc>>, Option<DateTime<Utc>>);
 
 impl Within {
+    /// The configured period that is meant; none where times are given.
+    pub(super) fn named(&self, common: &Common) -> Result<Option<Period>> {
+        let times = self.from.is_some() || self.to.is_some();
+        (!times)
+            .then(|| period(common, self.period.as_deref()))
+            .transpose()
+    }
+
+    /// The period that is meant by name.
+    pub(super) fn period(&self) -> Option<&str> {
+        self.period.as_deref()
+    }
+
     /// The instants that are meant.
     pub(super) fn instants(&self, common: &Common) -> Result<Instants> {
         if let Some(name) = &self.period {

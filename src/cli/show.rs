@@ -15,6 +15,7 @@ use crate::control::{Finding, Outcome, TestResult};
 use crate::log::leaf::{self, BlobRef, Body, EvaluationLeaf, Leaf, Role};
 use crate::log::store::Reader;
 use crate::log::{start, tree};
+use crate::populations::sealed;
 
 /// Show a leaf with its evidence, provenance and findings
 #[derive(Debug, clap::Args)]
@@ -24,11 +25,12 @@ Examples:
   evidenced show 4                              an evaluation: every test on every resource
   evidenced show 1 --blob plan                  the rules in force
   evidenced show 3 --blob SHA256 | sha256sum    an answer as received, byte for byte
+  evidenced show 9 --blob file > review.pdf     the file of an attachment, byte for byte
   evidenced show 3 --proof                      that the leaf is in the log, for somebody else to check")]
 pub(super) struct Arguments {
     /// The leaf's position in the log
     seq: u64,
-    /// Print only the payload of this blob: a role (evidence, raw, provenance, findings, plan, scope) or a digest
+    /// Print only the payload of this blob: a role (evidence, raw, provenance, findings, plan, scope, file, population, sample) or a digest
     #[arg(long, value_name = "ROLE|SHA256", conflicts_with = "proof")]
     blob: Option<String>,
     /// Print a C2SP tlog-proof that the leaf is in the log
@@ -188,6 +190,11 @@ fn print_text(out: &mut dyn Write, reader: &Reader, leaf: &Leaf, bytes: &[u8]) -
             Role::Provenance => print_provenance(out, style, &payload)?,
             Role::Findings => print_findings(out, style, &payload)?,
             Role::Resources => print_resources(out, &payload)?,
+            Role::Population | Role::Sample => print_listed(out, style, &payload)?,
+            Role::File => {
+                let command = format!("`evidenced show {} --blob file > FILE` writes it", leaf.seq);
+                writeln!(out, "  {}", style.faint(&command))?;
+            }
             _ => writeln!(out, "  {}", style.faint("print it with --blob"))?,
         }
     }
@@ -210,14 +217,21 @@ fn print_fields(out: &mut dyn Write, style: Style, bytes: &[u8]) -> Result<()> {
         writeln!(out, "{name}  {}", style::plain(value))
     };
     for name in names {
-        let value = &fields[name];
-        field(
-            name,
-            &value.as_str().map_or_else(|| value.to_string(), str::to_owned),
-        )?;
+        field(name, &words(&fields[name]))?;
     }
     field("hash", &hex::encode(tree::hash_leaf(bytes)))?;
     Ok(())
+}
+
+/// A value as people read it: text, or a list of texts, as it is.
+fn words(value: &Value) -> String {
+    let list = value.as_array().map(|items| items.iter().map(Value::as_str));
+    let list = list.and_then(Iterator::collect::<Option<Vec<_>>>);
+    match (value.as_str(), list) {
+        (Some(text), _) => text.to_owned(),
+        (None, Some(texts)) => texts.join(", "),
+        (None, None) => value.to_string(),
+    }
 }
 
 /// What each test says of the whole snapshot, which its findings alone do not tell: an incomplete one can't pass.
@@ -310,6 +324,46 @@ fn print_provenance(out: &mut dyn Write, style: Style, payload: &[u8]) -> Result
             text("status"),
             text("duration_ms"),
             text("items"),
+        ]);
+    }
+    write!(out, "{}", style::lines(&table))?;
+    Ok(())
+}
+
+/// The numbered list of a population with its gaps, or what was drawn from one in the order of drawing.
+fn print_listed(out: &mut dyn Write, style: Style, payload: &[u8]) -> Result<()> {
+    let (gaps, items) = sealed::items(payload)?;
+    for gap in gaps {
+        let place = style::plain(&format!("{} of {}", gap.target, gap.source));
+        let why = style::plain(&gap.why);
+        writeln!(
+            out,
+            "  {} {place}  {} to {}: {why}",
+            style.bad("gap"),
+            gap.from,
+            gap.to
+        )?;
+    }
+    let mut table = style.table(&[
+        "  N",
+        "ID",
+        "SOURCE",
+        "TARGET",
+        "TIME",
+        "LAST SEEN",
+        "GONE",
+        "SNAPSHOT",
+    ]);
+    for item in items {
+        table.add_row([
+            format!("  {}", item.n),
+            style::plain(&item.id),
+            style::plain(&item.source),
+            style::plain(&item.target),
+            item.at.unwrap_or_default(),
+            item.last_seen,
+            item.gone.unwrap_or_default(),
+            item.snapshot.to_string(),
         ]);
     }
     write!(out, "{}", style::lines(&table))?;

@@ -19,9 +19,11 @@ use crate::standing::{self, Latest, Standing};
 
 mod alerts;
 mod daemon;
+pub(super) mod manual;
 
 use alerts::ShownAlerts;
 use daemon::ShownDaemon;
+use manual::ShownManual;
 
 /// Where every target and control stands now
 #[derive(Debug, clap::Args)]
@@ -31,7 +33,9 @@ Examples:
   evidenced status --format json
   evidenced status --ready          whether the running daemon is ready, for health checks: 0 if it is, 1 if not
 
-Evidence older than a test allows (max_age) no longer passes it. Exit codes as of collect.")]
+Evidence older than a test allows (max_age) no longer passes it. Where people owe evidence for a
+control, it is unknown until they gave it, passes while what was due was given, is unknown again
+within the grace time, and fails when that is over. Exit codes as of collect.")]
 pub(super) struct Arguments {
     /// Ask the running daemon, where it listens, whether what it collects is recorded
     #[arg(long)]
@@ -47,6 +51,8 @@ struct Shown<'a> {
     daemon: Option<ShownDaemon>,
     targets: Vec<ShownTarget<'a>>,
     controls: Vec<ShownControl<'a>>,
+    /// The evidence that people owe, by control.
+    manual: Vec<ShownManual<'a>>,
     alerts: ShownAlerts,
 }
 
@@ -112,6 +118,7 @@ pub(super) fn run(common: &Common, arguments: &Arguments, out: &mut dyn Write) -
                     .map(|latest| shown(&standing, latest, now))
                     .collect(),
                 controls: shown_controls(&controls),
+                manual: manual::shown(&standing, now),
                 alerts: alerts::shown(&reader)?,
             },
         )?,
@@ -132,6 +139,7 @@ fn nothing_yet(common: &Common, out: &mut dyn Write, reader: &Reader) -> Result<
                 daemon: None,
                 targets: Vec::new(),
                 controls: Vec::new(),
+                manual: Vec::new(),
                 alerts: alerts::shown(reader)?,
             },
         )?,
@@ -248,6 +256,7 @@ fn print_text(
     writeln!(out)?;
     print_remarks(out, style, standing, now)?;
     alerts::print(out, style, &alerts::shown(reader)?)?;
+    manual::print(out, style, standing, now)?;
     print_controls(out, style, controls)
 }
 

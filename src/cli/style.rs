@@ -34,8 +34,19 @@ impl Style {
         self.paint(code, words(outcome))
     }
 
+    /// An outcome in its colour, and the blanks that fill its column.
+    pub(super) fn outcome_padded(self, outcome: Outcome, width: usize) -> String {
+        let blanks = width.saturating_sub(words(outcome).len());
+        format!("{}{:blanks$}", self.outcome(outcome), "")
+    }
+
     /// An outcome in its colour, in a table: there a colour must not count as width.
     pub(super) fn outcome_cell(self, outcome: Outcome) -> Cell {
+        self.painted_cell(words(outcome), outcome)
+    }
+
+    /// Text in the colour of an outcome, in a table.
+    pub(super) fn painted_cell(self, text: &str, outcome: Outcome) -> Cell {
         let (colour, attribute) = match outcome {
             Outcome::Fail => (Some(Color::Red), Some(Attribute::Bold)),
             Outcome::Unknown => (Some(Color::Yellow), Some(Attribute::Bold)),
@@ -43,7 +54,7 @@ impl Style {
             Outcome::Pass => (Some(Color::Green), None),
             Outcome::NotApplicable => (None, Some(Attribute::Dim)),
         };
-        self.cell(words(outcome), colour, attribute)
+        self.cell(text, colour, attribute)
     }
 
     /// Text that says that something is wrong, in a table.

@@ -1,35 +1,42 @@
-//! `evidenced verify`: check that a log is whole and unchanged.
+//! `evidenced verify`: check that a log or a bundle is whole and unchanged.
 
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use std::io::{IsTerminal as _, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::exit::{Exit, UsageError};
 use super::style::{self, Style};
 use super::{Common, Format, print_json, setup};
+use crate::bundle::verify::{Held, Verified, verify as verify_bundle};
 use crate::log::checkpoint::VerifierKey;
 use crate::log::leaf::{Body, Recovery};
 use crate::log::store::{Filter, Paths, Reader};
 use crate::log::verify::{Problem, Report};
 use crate::log::verify_store::verify_store;
 
-/// Check that a log is whole and unchanged
+/// Check that a log or a bundle is whole and unchanged
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   evidenced verify
   evidenced verify /mnt/copies/2026-11-21 --key \"acme/1a2b3c4d+5e6f7081+AQ…\"
+  evidenced verify bundle.zip --checkpoint kick-off.txt
 
-Without --key, that the log is consistent can be told, but not whose it is. Exit codes: 0 intact; 4 not.")]
+Without --key or --checkpoint, that the log is consistent can be told, but not whose it is. A bundle
+is what `evidenced export` wrote, an archive or a folder; it is read where it lies.
+Exit codes: 0 intact; 4 not.")]
 pub(super) struct Arguments {
-    /// The store to verify [default: as for every verb]
-    #[arg(value_name = "STORE")]
-    directory: Option<PathBuf>,
+    /// The store or the bundle to verify [default: the store, as for every verb]
+    #[arg(value_name = "STORE|BUNDLE")]
+    path: Option<PathBuf>,
     /// The verifier key that must have signed it, as `evidenced key show` printed it when the log began
     #[arg(long, value_name = "VKEY")]
     key: Option<String>,
+    /// Of a bundle: a signed checkpoint that you hold, as `evidenced checkpoint` printed it before
+    #[arg(long, value_name = "FILE")]
+    checkpoint: Option<PathBuf>,
 }
 
 #[derive(Serialize)]
@@ -62,7 +69,22 @@ pub(super) fn run(common: &Common, arguments: &Arguments, out: &mut dyn Write) -
                 "give it as `evidenced key show` prints it, in quotes",
             )
         })?;
-    let paths = match &arguments.directory {
+    if let Some(path) = arguments.path.as_deref().filter(|path| is_bundle(path)) {
+        let held = Held {
+            key,
+            checkpoint: arguments.checkpoint.as_deref().map(held_checkpoint).transpose()?,
+        };
+        let verified = bundle(path, &held)?;
+        show(common, out, &verified)?;
+        return Ok(exit(&verified.report));
+    }
+    if arguments.checkpoint.is_some() {
+        return Err(UsageError::error(
+            "--checkpoint is for a bundle",
+            "a store holds its own checkpoints: give --key",
+        ));
+    }
+    let paths = match &arguments.path {
         Some(directory) => Paths::new(directory.clone()),
         None => setup::store(common)?,
     };
@@ -92,21 +114,81 @@ pub(super) fn run(common: &Common, arguments: &Arguments, out: &mut dyn Write) -
             }
         }
     }
-    Ok(if report.intact {
+    Ok(exit(&report))
+}
+
+fn exit(report: &Report) -> Exit {
+    if report.intact {
         Exit::Well
     } else {
         Exit::NotIntact
+    }
+}
+
+/// A file, or a folder that holds what only a bundle does.
+fn is_bundle(path: &Path) -> bool {
+    let holds = |name: &str| path.join(name).exists();
+    path.is_file() || !holds("evidence.db") && (holds("bundle.json") || holds("SHA256SUMS"))
+}
+
+fn held_checkpoint(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).map_err(|error| {
+        UsageError::error(
+            format!("--checkpoint: {} can't be read: {error}", path.display()),
+            "give the file that `evidenced checkpoint` was written to",
+        )
     })
 }
 
-fn verify_one(paths: &Paths, key: Option<&VerifierKey>) -> Result<Report> {
-    let bar = if std::io::stderr().is_terminal() {
-        ProgressBar::new(0)
-    } else {
-        ProgressBar::hidden()
+/// Verifies a bundle.
+pub(super) fn bundle(path: &Path, held: &Held) -> Result<Verified> {
+    let bar = progress_bar("{bar:40} {bytes} of {total_bytes}, {eta} left");
+    let verified = verify_bundle(path, held, &mut |done, all| {
+        bar.set_length(all);
+        bar.set_position(done);
+    });
+    bar.finish_and_clear();
+    Ok(verified?)
+}
+
+/// Says what verifying a bundle found.
+pub(super) fn show(common: &Common, out: &mut dyn Write, verified: &Verified) -> Result<()> {
+    let (report, style) = (&verified.report, Style::of_stdout());
+    if common.format == Format::Json {
+        let earlier = Vec::new();
+        return print_json(out, &Shown { report, earlier });
+    }
+    print_text(out, report)?;
+    let Some(manifest) = verified.manifest.as_ref().filter(|_| report.intact) else {
+        return Ok(());
     };
-    let template = "{bar:40} {human_pos} of {human_len} leaves, {eta} left";
-    bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let (period, counts) = (&manifest.period, manifest.counts);
+    let withheld = style::count(counts.withheld, "blob", "blobs");
+    writeln!(
+        out,
+        "  holds {} and {} of {} to {}; {withheld} withheld",
+        style::count(counts.leaves, "leaf", "leaves"),
+        style::count(counts.blobs, "blob", "blobs"),
+        style::minute(period.from),
+        style::minute(period.to),
+    )?;
+    for why in &manifest.draft {
+        writeln!(out, "  {} {}", style.bad("draft:"), style::plain(why))?;
+    }
+    Ok(())
+}
+
+/// A bar on a terminal, nothing elsewhere.
+pub(super) fn progress_bar(template: &str) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(0).with_style(style)
+}
+
+fn verify_one(paths: &Paths, key: Option<&VerifierKey>) -> Result<Report> {
+    let bar = progress_bar("{bar:40} {human_pos} of {human_len} leaves, {eta} left");
     let report = verify_store(paths, key, &|done, all| {
         bar.set_length(all);
         bar.set_position(done);

@@ -46,6 +46,7 @@ fn the_example_mentions_every_key() {
         .chain(&STORE_KEYS)
         .chain(&super::daemon::DAEMON_KEYS)
         .chain(&super::daemon::MAINTENANCE_KEYS)
+        .chain(&super::attachments::ATTACHMENTS_KEYS)
         .chain(&super::alerts::ALERTS_KEYS)
         .chain(&super::alerts::QUIET_KEYS)
         .chain(&super::alerts::DIGEST_KEYS)
@@ -130,7 +131,7 @@ fn places_are_right_after_a_byte_order_mark_and_carriage_returns() {
     assert_eq!(
         told(&format!("\u{feff}nmae = \"x\"\r\n{}", GOOD.replace('\n', "\r\n"))),
         "evidenced.toml:1:1: unknown key \"nmae\" at the top level\n  \
-         help: did you mean \"name\"? known keys: name, control_files, store, daemon, maintenance, alerts, channel, route, owner, period, source"
+         help: did you mean \"name\"? known keys: name, control_files, store, daemon, maintenance, attachments, alerts, channel, route, owner, period, source"
     );
 }
 

@@ -39,6 +39,65 @@ impl Criterion {
     }
 }
 
+/// The categories of the Trust Services Criteria. A company picks them; Security is always in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Category {
+    /// CC1.1 to CC9.2.
+    Security,
+    /// A1.1 to A1.3.
+    Availability,
+    /// C1.1 and C1.2.
+    Confidentiality,
+    /// PI1.1 to PI1.5.
+    ProcessingIntegrity,
+    /// P1.1 to P8.1.
+    Privacy,
+}
+
+impl Category {
+    /// As the AICPA lists them.
+    pub const ALL: [Self; 5] = [
+        Self::Security,
+        Self::Availability,
+        Self::Confidentiality,
+        Self::ProcessingIntegrity,
+        Self::Privacy,
+    ];
+
+    /// Its criteria, in order.
+    pub fn criteria(self) -> impl Iterator<Item = Criterion> {
+        Criterion::all().filter(move |criterion| criterion.category() == self)
+    }
+
+    /// Its name in options and JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Security => "security",
+            Self::Availability => "availability",
+            Self::Confidentiality => "confidentiality",
+            Self::ProcessingIntegrity => "processing-integrity",
+            Self::Privacy => "privacy",
+        }
+    }
+}
+
+impl Criterion {
+    /// The category that it is of.
+    pub fn category(self) -> Category {
+        match self
+            .number()
+            .trim_end_matches(|c: char| c.is_ascii_digit() || c == '.')
+        {
+            "CC" => Category::Security,
+            "A" => Category::Availability,
+            "C" => Category::Confidentiality,
+            "PI" => Category::ProcessingIntegrity,
+            _ => Category::Privacy,
+        }
+    }
+}
+
 impl std::fmt::Display for Criterion {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.number())
@@ -150,20 +209,8 @@ mod tests {
 
     #[test]
     fn security_has_33_criteria_and_privacy_18() {
-        let count = |prefix: &str| {
-            Criterion::all()
-                .filter(|criterion| {
-                    criterion
-                        .number()
-                        .trim_end_matches(|c: char| c.is_ascii_digit() || c == '.')
-                        == prefix
-                })
-                .count()
-        };
-        assert_eq!(
-            (count("CC"), count("A"), count("C"), count("PI"), count("P")),
-            (33, 3, 2, 5, 18)
-        );
+        let counts = Category::ALL.map(|category| category.criteria().count());
+        assert_eq!(counts, [33, 3, 2, 5, 18]);
     }
 
     #[test]

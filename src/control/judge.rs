@@ -27,12 +27,24 @@ pub struct ControlResult {
     pub control: ControlId,
     /// What it serves.
     pub criteria: Vec<Criterion>,
-    /// The worst that its tests say.
+    /// The worst that its tests say, and the evidence that people owe for it.
     pub outcome: Outcome,
     /// Where each of its tests stands, in the control's order; those that are switched off are not among them.
     pub tests: Vec<Standing>,
     /// Its tests that are switched off: they say nothing, and a reader must know.
     pub disabled: Vec<TestId>,
+    /// What is known of the evidence that people owe for it, where they do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manual: Option<Brought>,
+}
+
+/// What evidence that people owe says of a control.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Brought {
+    /// Pass where all that was due was given.
+    pub outcome: Outcome,
+    /// Why it is no pass; else empty.
+    pub reason: String,
 }
 
 /// What one test says over everything observed.
@@ -62,6 +74,7 @@ fn outcome(control: &Control, rules: &Rules, latest: &[Observed<'_>], now: DateT
         outcome: Outcome::Unknown,
         tests: Vec::new(),
         disabled: Vec::new(),
+        manual: None,
     };
     for id in &control.tests {
         match rules.tests.iter().find(|test| test.id == *id) {
@@ -70,9 +83,28 @@ fn outcome(control: &Control, rules: &Rules, latest: &[Observed<'_>], now: DateT
             None => result.tests.push(unknown(id, "no such test".to_owned())),
         }
     }
-    // Without any test that ran, nobody has looked.
-    result.outcome = Outcome::worst(result.tests.iter().map(|test| test.outcome)).unwrap_or(Outcome::Unknown);
+    if control.manual.is_some() {
+        // Rules alone do not tell; whoever has the log does.
+        let reason = "whether people gave evidence stands in the log".to_owned();
+        result.join_manual(Outcome::Unknown, reason);
+    }
+    result.outcome = result.worst();
     result
+}
+
+impl ControlResult {
+    /// The same control with what is known of the evidence that people owe for it.
+    pub fn join_manual(&mut self, outcome: Outcome, reason: String) {
+        self.manual = Some(Brought { outcome, reason });
+        self.outcome = self.worst();
+    }
+
+    fn worst(&self) -> Outcome {
+        let tests = self.tests.iter().map(|test| test.outcome);
+        let all = tests.chain(self.manual.iter().map(|manual| manual.outcome));
+        // Without any test that ran, and nothing that people bring, nobody has looked.
+        Outcome::worst(all).unwrap_or(Outcome::Unknown)
+    }
 }
 
 fn standing(test: &Test, latest: &[Observed<'_>], now: DateTime<Utc>) -> Standing {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-use super::Criterion;
+use super::{Criterion, Manual};
 
 /// Everything that judges: tests, the controls over them, and what is out of scope.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -98,6 +98,9 @@ pub struct Control {
     pub criteria: Vec<Criterion>,
     /// The tests that serve it; none where only manual evidence does.
     pub tests: Vec<TestId>,
+    /// The evidence that people owe for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manual: Option<Manual>,
     /// Whether the company has it.
     pub enabled: bool,
     /// Why not, where not.

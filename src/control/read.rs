@@ -8,7 +8,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::toml_table::{At, Table};
-use super::{ControlId, Criterion, Exclusion, MaxAge, Outcome, Problem, Severity, TestId};
+use super::{ControlId, Criterion, Exclusion, Manual, MaxAge, Outcome, Problem, Severity, TestId};
 
 /// A file's content.
 #[derive(Default)]
@@ -53,6 +53,7 @@ pub(super) struct ControlEntry {
     pub(super) frequency: Option<String>,
     pub(super) criteria: Option<At<Vec<At<Criterion>>>>,
     pub(super) tests: Option<Vec<At<TestId>>>,
+    pub(super) manual: Option<Manual>,
     pub(super) enabled: Option<bool>,
     pub(super) reason: Option<String>,
     pub(super) given: Vec<&'static str>,
@@ -72,16 +73,18 @@ const TEST: [&str; 12] = [
     "reason",
     "example",
 ];
-const CONTROL: [&str; 8] = [
+const CONTROL: [&str; 9] = [
     "id",
     "statement",
     "owner",
     "frequency",
     "criteria",
     "tests",
+    "manual",
     "enabled",
     "reason",
 ];
+const MANUAL: [&str; 4] = ["every", "timezone", "grace", "max_age"];
 const EXAMPLE: [&str; 5] = ["given", "unknown", "parameters", "now", "outcome"];
 const EXCLUSION: [&str; 6] = ["reason", "kind", "resource", "test", "source", "target"];
 
@@ -230,6 +233,9 @@ fn control(value: &Spanned<DeValue<'_>>, problems: &mut Vec<Problem>) -> Option<
     let (frequency, reason) = (table.text("frequency"), table.text("reason"));
     let criteria = table.parsed_list("criteria", Criterion::parse);
     let tests = table.parsed_list("tests", TestId::parse);
+    let manual = table
+        .raw("manual")
+        .and_then(|value| manual(value, table.problems));
     let enabled = table.field("enabled", "true or false", DeValue::as_bool);
     let given = given(&table, &CONTROL);
     Some(ControlEntry {
@@ -239,10 +245,38 @@ fn control(value: &Spanned<DeValue<'_>>, problems: &mut Vec<Problem>) -> Option<
         frequency: frequency.map(|at| at.value),
         criteria,
         tests: tests.map(|at| at.value),
+        manual,
         enabled: enabled.map(|at| at.value),
         reason: reason.map(|at| at.value),
         given,
     })
+}
+
+fn manual(value: &Spanned<DeValue<'_>>, problems: &mut Vec<Problem>) -> Option<Manual> {
+    let mut table = Table::read(value, "manual", &MANUAL, problems)?;
+    let every = table.parsed("every", Manual::check_calendar);
+    let timezone = table.parsed("timezone", Manual::check_zone);
+    let (grace, max_age) = (
+        table.parsed("grace", MaxAge::parse),
+        table.parsed("max_age", MaxAge::parse),
+    );
+    if !table.has("every") {
+        let span = table.span.clone();
+        table.problem(
+            &span,
+            "manual says no calendar",
+            "add `every`, such as \"quarterly\"",
+        );
+    }
+    let timezone = timezone.map(|at| at.value);
+    let every = every?.value;
+    Manual::new(
+        &every,
+        timezone.as_deref(),
+        grace.map(|at| at.value),
+        max_age.map(|at| at.value),
+    )
+    .ok()
 }
 
 fn exclusion(

@@ -16,7 +16,8 @@ use crate::disk;
 use crate::duty::{self, Post, Stretch};
 use crate::log::leaf::{Body, ClockState};
 use crate::log::store::{Filter, Paths, Reader, StoreError};
-use crate::standing;
+use crate::period::manual::State;
+use crate::standing::{self, Standing};
 
 /// A scheduler that has not turned for so long is not healthy.
 const TURN: Duration = Duration::from_mins(2);
@@ -25,7 +26,7 @@ const TURN: Duration = Duration::from_mins(2);
 pub struct Watch {
     clock: SharedClock,
     paths: Paths,
-    state: Mutex<State>,
+    state: Mutex<Now>,
     registry: Registry,
     ready: IntGauge,
     writable: IntGauge,
@@ -45,6 +46,13 @@ pub struct Watch {
     free_bytes: IntGauge,
     checkpoint: IntGauge,
     alerts: Alerts,
+    manual: Manual,
+}
+
+/// What is told of the evidence that people owe, by control.
+struct Manual {
+    due: IntGaugeVec,
+    overdue: IntGaugeVec,
 }
 
 /// What is told of alerts.
@@ -54,7 +62,7 @@ struct Alerts {
     oldest: IntGauge,
 }
 
-struct State {
+struct Now {
     /// Why it is not ready, if it is not.
     unready: Option<String>,
     /// When the scheduler last turned, on the monotonic clock.
@@ -108,6 +116,34 @@ impl Alerts {
             waiting,
             oldest,
         })
+    }
+}
+
+impl Manual {
+    fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let help = "When the evidence that people owe next is due, or should have been given.";
+        let options = Opts::new("evidenced_manual_evidence_due_timestamp_seconds", help);
+        let due = IntGaugeVec::new(options, &["control", "owner"])?;
+        let help = "Whether evidence that people owe is overdue: 1 or 0.";
+        let options = Opts::new("evidenced_manual_evidence_overdue", help);
+        let overdue = IntGaugeVec::new(options, &["control", "owner"])?;
+        registry.register(Box::new(due.clone()))?;
+        registry.register(Box::new(overdue.clone()))?;
+        Ok(Self { due, overdue })
+    }
+
+    fn set(&self, standing: Option<&Standing>, now: DateTime<Utc>) {
+        self.due.reset();
+        self.overdue.reset();
+        for owed in standing.iter().flat_map(|standing| &standing.manual) {
+            let account = owed.account(now);
+            let labels = [owed.control.id.as_str(), owed.control.owner.as_str()];
+            if let Some(wanted) = account.wanted() {
+                self.due.with_label_values(&labels).set(wanted.at.timestamp());
+            }
+            let is_overdue = account.state == State::Overdue;
+            self.overdue.with_label_values(&labels).set(is_overdue.into());
+        }
     }
 }
 
@@ -199,7 +235,8 @@ impl Watch {
                 "When the newest checkpoint was signed.",
             )?,
             alerts: Alerts::new(&registry)?,
-            state: Mutex::new(State {
+            manual: Manual::new(&registry)?,
+            state: Mutex::new(Now {
                 unready: Some("the daemon is starting".to_owned()),
                 turned: clock.monotonic(),
                 judged: None,
@@ -212,7 +249,7 @@ impl Watch {
         })
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, Now> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -345,6 +382,7 @@ impl Watch {
             return Ok(());
         }
         let standing = standing::standing(&reader)?;
+        self.manual.set(standing.as_ref(), self.clock.now());
         let controls = standing.map(|standing| standing.controls(self.clock.now()));
         let mut counts = crate::control::Outcome::ALL.map(|outcome| (outcome, 0));
         for control in controls.iter().flatten() {

@@ -44,19 +44,28 @@ impl Sealed {
             self.exceptions.add_unknown(seq);
             return Ok(());
         };
+        let resources = resources(reader, leaf)?;
+        if resources.is_none() {
+            let test = &exception.test;
+            tracing::warn!("the resources of exception {seq} can't be read: no earlier one of {test} counts");
+        }
+        self.exceptions.add_sealed(seq, exception, resources);
+        Ok(())
+    }
+}
+
+impl Exceptions {
+    /// Adds the one that the leaf at `seq` records, for the resources in its blob, if that can be read.
+    pub fn add_sealed(&mut self, seq: u64, exception: &Exception, resources: Option<BTreeSet<String>>) {
         let waiver = Waiver {
             seq,
             only_source: exception.only_source.clone(),
             expires: exception.expires,
         };
-        if let Some(resources) = resources(reader, leaf)? {
-            self.exceptions.add(&exception.test, resources, &waiver);
-        } else {
-            let test = &exception.test;
-            tracing::warn!("the resources of exception {seq} can't be read: no earlier one of {test} counts");
-            self.exceptions.add_unreadable(test, waiver);
+        match resources {
+            Some(resources) => self.add(&exception.test, resources, &waiver),
+            None => self.add_unreadable(&exception.test, waiver),
         }
-        Ok(())
     }
 }
 
@@ -76,8 +85,13 @@ pub fn resources(reader: &Reader, leaf: &Leaf) -> Result<Option<BTreeSet<String>
         Err(error) if !error.is_damage() => return Err(error),
         payload => payload.ok().flatten(),
     };
-    let resources = payload.and_then(|payload| serde_json::from_slice::<Resources>(&payload).ok());
-    Ok(resources.map(|resources| resources.resources))
+    Ok(payload.and_then(|payload| parse(&payload)))
+}
+
+/// The resources in the payload of a `resources` blob; none where it can't be read.
+pub fn parse(payload: &[u8]) -> Option<BTreeSet<String>> {
+    let read = serde_json::from_slice::<Resources>(payload).ok()?;
+    Some(read.resources)
 }
 
 /// The payload that names resources in an `exception` leaf.

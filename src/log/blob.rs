@@ -18,7 +18,7 @@ const LEVEL: i32 = 3;
 const COMPRESSED_FROM: usize = 1024;
 
 /// Salt in hex, and the newline.
-const PREFIX: usize = 65;
+pub const PREFIX: usize = 65;
 
 thread_local! {
     // Kept by each thread: making one takes longer than most blobs do.
@@ -156,6 +156,18 @@ pub fn open<'a>(
     buffer: &'a mut Vec<u8>,
     decompressor: &mut zstd::bulk::Decompressor<'_>,
 ) -> Result<&'a [u8], OpenError> {
+    whole(sha256, size, codec, stored, buffer, decompressor).map(|bytes| &bytes[PREFIX..])
+}
+
+/// All of a blob as its name hashes it: salt, newline, payload.
+pub fn whole<'a>(
+    sha256: &Hash,
+    size: u64,
+    codec: Codec,
+    stored: &'a [u8],
+    buffer: &'a mut Vec<u8>,
+    decompressor: &mut zstd::bulk::Decompressor<'_>,
+) -> Result<&'a [u8], OpenError> {
     let bytes = match codec {
         Codec::Raw => stored,
         Codec::Zstd => {
@@ -176,6 +188,11 @@ pub fn open<'a>(
     if Hash::from(Sha256::digest(bytes)) != *sha256 {
         return Err(OpenError::Digest);
     }
+    salted(bytes).map(|_| bytes)
+}
+
+/// The payload in a blob's bytes, whose digest was checked.
+pub fn salted(bytes: &[u8]) -> Result<&[u8], OpenError> {
     match bytes.split_at_checked(PREFIX) {
         Some((prefix, payload)) if is_salt(prefix) => Ok(payload),
         _ => Err(OpenError::Salt),

@@ -14,9 +14,9 @@ mod lead;
 mod tail;
 
 pub use body::{
-    Acknowledgement, Alert, AlertState, BlobRef, Body, By, ClockState, Delivery, EvaluationLeaf, Event,
-    Exception, FailureLeaf, Heartbeat, Key, Missed, MissedReason, OldHead, Plan, Recovery, Role, Scope,
-    SelfTest, SnapshotLeaf, Ticks, Trigger,
+    Acknowledgement, Alert, AlertState, Attachment, BlobRef, Body, By, ClockState, Days, Delivery,
+    EvaluationLeaf, Event, Exception, FailureLeaf, Heartbeat, Key, Missed, MissedReason, OldHead, Plan,
+    Population, Recovery, Role, Sample, Scope, SelfTest, SnapshotLeaf, Ticks, Trigger,
 };
 pub use lead::{Lead, lead};
 pub use tail::named_blobs;

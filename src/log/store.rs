@@ -39,9 +39,11 @@ use super::blob::{self, Codec};
 use super::checkpoint::Origin;
 use super::tree::{self, Hash};
 
+mod copying;
 mod outbox;
 mod reader;
 
+pub use copying::Held;
 pub use outbox::{OpenAlert, Posted, ToCompare, Waiting};
 pub use reader::{Entry, Evaluated, Filter, Reader};
 

@@ -38,7 +38,7 @@ pub struct Told {
     pub channel: String,
     /// Which message.
     #[serde(skip)]
-    phase: String,
+    pub phase: String,
 }
 
 /// An acknowledgement.
@@ -258,6 +258,7 @@ mod tests {
             event: Event::TestFailing,
             severity: "high".to_owned(),
             test: Some("safe".to_owned()),
+            control: None,
             about: None,
             resources: 1,
             delivery: phase.map(|phase| Delivery {

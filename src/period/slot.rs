@@ -122,6 +122,7 @@ pub struct Slot {
     /// What the newest look found, and until when that speaks.
     speaks: Option<(Outcome, DateTime<Utc>)>,
     day: usize,
+    begun: bool,
     /// Whole snapshots since the last look that counts, of which nobody could say, and those in the longest stretch without one.
     uncounted: u64,
     in_longest: u64,
@@ -143,6 +144,7 @@ impl Slot {
             carried: vec![None; count],
             speaks: None,
             day: 0,
+            begun: false,
             uncounted: 0,
             in_longest: 0,
         }
@@ -152,6 +154,9 @@ impl Slot {
     pub fn add(&mut self, seen: Seen, days: &[DateTime<Utc>]) {
         if seen.at >= self.to && seen.events_from.is_none_or(|from| from >= self.to) {
             return;
+        }
+        if seen.at >= self.from {
+            self.begin(days);
         }
         self.pass_days(seen.at, days);
         let at = At {
@@ -193,6 +198,20 @@ impl Slot {
         }
     }
 
+    /// The time begins: what was found before it may speak for its first day.
+    fn begin(&mut self, days: &[DateTime<Utc>]) {
+        if self.begun {
+            return;
+        }
+        self.begun = true;
+        self.pass_days(self.from, days);
+        if let (Some(carried), Some((outcome, until))) = (self.carried.get_mut(self.day), self.speaks)
+            && until > self.from
+        {
+            *carried = Some(outcome);
+        }
+    }
+
     /// Up to the day of an instant, what was found before is carried into each day that begins.
     fn pass_days(&mut self, at: DateTime<Utc>, days: &[DateTime<Utc>]) {
         while self.day + 1 < days.len() && days[self.day + 1] <= at {
@@ -218,16 +237,7 @@ impl Slot {
 
     /// What is known of each day.
     pub fn days(mut self, days: &[DateTime<Utc>]) -> Vec<Day> {
-        if let Some((outcome, until)) = self.speaks
-            && self.observations.taken == 0
-            && until > self.from
-        {
-            // Only from before the time.
-            self.day = 0;
-            if let Some(carried) = self.carried.first_mut() {
-                *carried = Some(outcome);
-            }
-        }
+        self.begin(days);
         self.pass_days(self.to, days);
         let known = self.days.iter().zip(&self.carried).zip(days.windows(2));
         known
@@ -305,7 +315,13 @@ mod tests {
         );
         assert_eq!(strip(&[(30, Unknown), (50, Pass)]), "-UPp-");
         assert_eq!(strip(&[]), "-----");
-        assert_eq!(strip(&[(-1, Pass)]), "p----");
+        assert_eq!(strip(&[(-3, Pass)]), "p----");
+        assert_eq!(
+            strip(&[(-1, Fail)]),
+            "ff---",
+            "until one o'clock of the second day"
+        );
+        assert_eq!(strip(&[(-3, Pass), (50, Pass)]), "p-Pp-");
         assert_eq!(strip(&[(-1, Fail), (1, Pass)]), "Pp---");
         assert_eq!(strip(&[(-30, Pass)]), "-----");
     }

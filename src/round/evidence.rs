@@ -107,8 +107,8 @@ impl Evidence {
     }
 }
 
-/// The resources of a sealed payload.
-pub(super) fn parse(payload: &[u8]) -> Result<Vec<Resource>, serde_json::Error> {
+/// The resources in the payload of an `evidence` blob.
+pub fn parse(payload: &[u8]) -> Result<Vec<Resource>, serde_json::Error> {
     serde_json::from_slice::<Payload>(payload).map(|payload| payload.resources)
 }
 

@@ -23,24 +23,13 @@ pub(super) async fn judge(
     (plan, after): (&Plan, After),
 ) -> Result<(u64, Evaluation), RoundError> {
     let (sealed, resources) = sealed_snapshot(&lock(reader), snapshot)?;
-    let observed = Observed {
-        source: &sealed.source,
-        target: &sealed.target,
-        resources: &resources,
-        complete: sealed.complete,
-        now: sealed.covers.until(),
+    let evaluation = {
+        let mut exceptions = lock(exceptions);
+        let exceptions = exceptions.up_to_date(&lock(reader))?;
+        judged(plan, exceptions, snapshot, &sealed, &resources)
     };
-    let mut evaluation = plan.evaluate(&sealed.collector, &observed);
-    except(
-        &mut evaluation,
-        lock(exceptions).up_to_date(&lock(reader))?,
-        snapshot,
-        &observed,
-    );
-    let findings = serde_json::to_vec(&Findings {
-        findings: &evaluation.findings,
-    })
-    .map_err(|error| RoundError::Evidence(snapshot, Some(error)))?;
+    let findings =
+        findings_payload(&evaluation).map_err(|error| RoundError::Evidence(snapshot, Some(error)))?;
     let raised = raise::of_evaluation(&lock(reader), plan, after, snapshot, &sealed, &evaluation.results)?;
     let body = EvaluationLeaf {
         snapshot,
@@ -53,6 +42,43 @@ pub(super) async fn judge(
         .with_changes(raised);
     let receipt = log.append(draft).await?;
     Ok((receipt.seq, evaluation))
+}
+
+/// What a plan and the exceptions say of the snapshot sealed at `seq`, which holds these resources. Pure: the same, whoever asks
+/// and whenever.
+pub fn judged(
+    plan: &Plan,
+    exceptions: &Exceptions,
+    seq: u64,
+    sealed: &SnapshotLeaf,
+    resources: &[Resource],
+) -> Evaluation {
+    let observed = Observed {
+        source: &sealed.source,
+        target: &sealed.target,
+        resources,
+        complete: sealed.complete,
+        now: sealed.covers.until(),
+    };
+    let mut evaluation = plan.evaluate(&sealed.collector, &observed);
+    except(&mut evaluation, exceptions, seq, &observed);
+    evaluation
+}
+
+/// The payload of an evaluation's `findings` blob.
+pub fn findings_payload(evaluation: &Evaluation) -> Result<Vec<u8>, serde_json::Error> {
+    serde_json::to_vec(&Findings {
+        findings: &evaluation.findings,
+    })
+}
+
+/// Reads the payload of a `findings` blob.
+pub fn parse_findings(payload: &[u8]) -> Result<Vec<Finding>, serde_json::Error> {
+    #[derive(serde::Deserialize)]
+    struct Findings {
+        findings: Vec<Finding>,
+    }
+    serde_json::from_slice::<Findings>(payload).map(|read| read.findings)
 }
 
 /// Turns failures into excepted ones, by the exceptions that stand before the snapshot.
@@ -135,10 +161,6 @@ pub fn resources(reader: &Reader, seq: u64, leaf: &Leaf) -> Result<Vec<Resource>
 
 /// The findings of a sealed evaluation; none where they can't be read any more.
 pub fn findings(reader: &Reader, leaf: &Leaf) -> Result<Option<Vec<Finding>>, StoreError> {
-    #[derive(serde::Deserialize)]
-    struct Findings {
-        findings: Vec<Finding>,
-    }
     let Some(blob) = leaf.blobs.iter().find(|blob| blob.role == Role::Findings) else {
         return Ok(None);
     };
@@ -146,8 +168,7 @@ pub fn findings(reader: &Reader, leaf: &Leaf) -> Result<Option<Vec<Finding>>, St
         Err(error) if !error.is_damage() => return Err(error),
         payload => payload.ok().flatten(),
     };
-    let findings = payload.and_then(|payload| serde_json::from_slice::<Findings>(&payload).ok());
-    Ok(findings.map(|findings| findings.findings))
+    Ok(payload.and_then(|payload| parse_findings(&payload).ok()))
 }
 
 #[derive(serde::Serialize)]

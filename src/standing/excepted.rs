@@ -58,11 +58,12 @@ impl Excepted {
     }
 }
 
-/// What an evaluation excepted, by test and exception. `source`, `snapshot` and `until` are its snapshot's.
+/// What an evaluation excepted, by test and exception, as the log stood before `end`. `source`, `snapshot` and `until` are its
+/// snapshot's.
 pub(super) fn of(
     reader: &Reader,
     exceptions: &Exceptions,
-    evaluation: &Leaf,
+    (evaluation, end): (&Leaf, u64),
     results: &[TestResult],
     (source, snapshot, until): (&str, u64, DateTime<Utc>),
 ) -> Result<Vec<Excepted>, StoreError> {
@@ -76,7 +77,7 @@ pub(super) fn of(
             source,
         };
         let by = exceptions.covering(place, snapshot, until);
-        let newest = exceptions.newest(place, Exceptions::NOW);
+        let newest = exceptions.newest(place, end);
         let seq = |waiver: Option<&Waiver>| waiver.map(|waiver| waiver.seq);
         let group = groups
             .entry((&finding.test, seq(by), seq(newest)))

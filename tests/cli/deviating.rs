@@ -49,6 +49,7 @@ fn alert(state: AlertState, alert: Option<u64>) -> Body {
         event: Event::TestFailing,
         severity: "high".to_owned(),
         test: Some("things-safe".to_owned()),
+        control: None,
         about: None,
         resources: 2,
         delivery: (state == AlertState::Delivered).then_some(delivery),

@@ -343,6 +343,7 @@ fn alert(state: AlertState, alert: Option<u64>) -> Draft {
         event: Event::TestFailing,
         severity: "high".to_owned(),
         test: Some("things-safe".to_owned()),
+        control: None,
         about: Some(3),
         resources: 1,
         delivery: (state == AlertState::Delivered).then_some(delivery),

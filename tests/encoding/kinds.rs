@@ -1,8 +1,8 @@
 //! Leaves of the daemon, of what people were told, and of what they did.
 
 use evidenced::log::leaf::{
-    Acknowledgement, Alert, AlertState, Body, ClockState, Delivery, Event, Exception, Heartbeat, MAX_INTEGER,
-    Missed, MissedReason, Ticks,
+    Acknowledgement, Alert, AlertState, Attachment, Body, ClockState, Days, Delivery, Event, Exception,
+    Heartbeat, MAX_INTEGER, Missed, MissedReason, Population, Sample, Ticks,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -79,7 +79,8 @@ pub(super) fn alert() -> impl Strategy<Value = Body> {
             alert: about.0,
             event,
             severity: about.3,
-            test: scope.2,
+            test: scope.2.clone(),
+            control: scope.2,
             about: about.1,
             resources: about.2,
             delivery,
@@ -116,6 +117,68 @@ pub(super) fn exception() -> impl Strategy<Value = Body> {
             expires,
             resources: about.2,
             ticket: about.3,
+        })
+    })
+}
+
+pub(super) fn population() -> impl Strategy<Value = Body> {
+    let about = (text(), option::of(text()), time(), time(), vec(text(), 0..3));
+    let counts = (integer(), integer(), integer(), integer(), integer(), integer());
+    (about, counts, any::<bool>(), text()).prop_map(|(about, counts, over, who)| {
+        Body::Population(Population {
+            of: about.0,
+            period: about.1,
+            from: about.2,
+            to: about.3,
+            only_sources: about.4,
+            count: counts.0,
+            targets: counts.1,
+            snapshots: counts.2,
+            incomplete: counts.3,
+            gaps: counts.4,
+            over,
+            leaves: counts.5,
+            recorded_by: who,
+        })
+    })
+}
+
+pub(super) fn sample() -> impl Strategy<Value = Body> {
+    let how = (text(), text(), text(), text(), option::of(text()));
+    let counts = (integer(), integer(), integer());
+    (how, counts, option::of(vec(integer(), 0..9))).prop_map(|(how, counts, positions)| {
+        Body::Sample(Sample {
+            population: counts.0,
+            method: how.0,
+            seed: how.1,
+            size: counts.1,
+            basis: how.2,
+            drawn: counts.2,
+            positions,
+            drawn_by: how.3,
+            note: how.4,
+        })
+    })
+}
+
+pub(super) fn attachment() -> impl Strategy<Value = Body> {
+    let covers = (time(), time()).prop_map(|(from, to)| Days {
+        from: from.date_naive(),
+        to: to.date_naive(),
+    });
+    let about = (vec(text(), 0..3), vec(text(), 0..3), text(), text());
+    let who = (text(), text(), text(), option::of(text()));
+    (about, covers, who).prop_map(|(about, covers, who)| {
+        Body::Attachment(Attachment {
+            controls: about.0,
+            criteria: about.1,
+            title: about.2,
+            covers,
+            file: about.3,
+            prepared_by: who.0,
+            approved_by: who.1,
+            recorded_by: who.2,
+            note: who.3,
         })
     })
 }

@@ -231,7 +231,12 @@ impl Bench {
 
     /// The rules in force from here on.
     pub(crate) async fn rules(&mut self, rules: &str) {
-        self.plan = plan(&[&self.job], rules);
+        self.seal_rules(&[rules]).await;
+    }
+
+    /// The same of several files, the later ones over the earlier.
+    pub(crate) async fn seal_rules(&mut self, files: &[&str]) {
+        self.plan = plan_of(&[&self.job], files);
         self.plan_seq = self.plan.seal(&self.log, &self.reader, &maker()).await.unwrap();
     }
 
@@ -285,6 +290,10 @@ pub(crate) fn job(
 }
 
 pub(crate) fn plan(jobs: &[&Job], rules: &str) -> Arc<Plan> {
+    plan_of(jobs, &[rules])
+}
+
+fn plan_of(jobs: &[&Job], files: &[&str]) -> Arc<Plan> {
     let schedule = |job: &&Job| PlannedSource {
         name: job.source.clone(),
         vendor: "fake".to_owned(),
@@ -301,7 +310,9 @@ pub(crate) fn plan(jobs: &[&Job], rules: &str) -> Arc<Plan> {
         sources: jobs.iter().map(schedule).collect(),
         collectors: jobs.iter().map(known).collect(),
         maintenance: Vec::new(),
-        rules: Rules::default().with(rules).unwrap(),
+        rules: files
+            .iter()
+            .fold(Rules::default(), |rules, file| rules.with(file).unwrap()),
     };
     Arc::new(Plan::new(lists).unwrap())
 }

@@ -87,6 +87,13 @@ impl<'a> Told<'a> {
         self.desk.titles()
     }
 
+    /// The same, whole messages.
+    pub(crate) async fn tell_texts(&self) -> Vec<String> {
+        self.tell_by(Box::new(self.desk.clone())).await;
+        let taken = std::mem::take(&mut *self.desk.taken.lock().unwrap());
+        taken.into_iter().map(|message| message.text).collect()
+    }
+
     async fn tell_by(&self, channel: Box<dyn Channel>) {
         let line = Line {
             channel,

@@ -8,7 +8,7 @@ use evidenced::schedule::Schedule;
 
 use crate::alerts::{NOTHING, Told};
 use crate::exceptions::record_for;
-use crate::fake::{Answer, Bench, thing};
+use crate::fake::{Answer, Bench, RULES, thing};
 use crate::folder;
 
 #[tokio::test]
@@ -105,5 +105,41 @@ async fn at_night_only_what_is_critical_is_told() {
     assert_eq!(
         told.tell().await,
         ["[high] Every thing is safe: fails for 1 resource on src"]
+    );
+}
+
+#[tokio::test]
+async fn evidence_that_people_owe_is_told_before_it_is_due_and_when_it_is_overdue_and_never_twice() {
+    let folder = folder();
+    let mut bench = Bench::new(folder.path()).await;
+    bench.after = Some(2);
+    let owed = "[[control]]\nid = \"access-review\"\nstatement = \"Access is reviewed.\"\nowner = \"people\"\n\
+                criteria = [\"CC6.2\"]\nmanual = { every = \"0 0 11 3 *\", grace = \"3d\" }\n";
+    bench.seal_rules(&[RULES, owed]).await;
+    let mut told = Told::new(&bench);
+    told.settings.notice = Duration::from_hours(7 * 24);
+    // It is noon of 1 March.
+    assert_eq!(told.tell().await, NOTHING);
+    bench.clock.forward(TimeDelta::days(4));
+    assert_eq!(
+        told.tell().await,
+        ["[medium] Evidence for access-review is due by 2026-03-10"]
+    );
+    assert_eq!(told.tell().await, NOTHING);
+    bench.clock.forward(TimeDelta::days(8));
+    assert_eq!(told.tell().await, NOTHING, "the grace time runs");
+    bench.clock.forward(TimeDelta::days(1));
+    assert_eq!(
+        told.tell().await,
+        ["[high] Evidence for access-review is overdue: it was due by 2026-03-10"]
+    );
+    assert_eq!(told.tell().await, NOTHING);
+    let schedule = Schedule::parse("0 8 * * *", chrono_tz::UTC).unwrap();
+    told.settings.digest = Some(config::Digest { schedule });
+    told.owners = vec![("people".to_owned(), vec!["desk".to_owned()])];
+    let text = told.tell_texts().await.concat();
+    assert!(
+        text.contains("Evidence to bring: 1\n- access-review: overdue, it was due by 2026-03-10"),
+        "{text}"
     );
 }

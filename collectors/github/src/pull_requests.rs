@@ -89,7 +89,8 @@ impl PullRequests {
             return Ok((earlier.covers.until(), earlier.resources));
         }
         let since = self.access.settings.since;
-        let since = since.map_or(run.started - FIRST, |since| since.0);
+        // An interval excludes its beginning, and what was merged at `since` is to be in it.
+        let since = since.map_or(run.started - FIRST, |since| since.0 - TimeDelta::milliseconds(1));
         let latest = whole_second(run.started) - TimeDelta::seconds(1);
         Ok((since.max(run.started - REACH).min(latest), Vec::new()))
     }

@@ -61,6 +61,7 @@ fn to(routes: &str, about: &About<'_>) -> String {
 }
 
 const ABOUT: About<'_> = About {
+    control: None,
     event: Event::TestFailing,
     severity: Severity::High,
     source: Some("prod"),
@@ -257,7 +258,7 @@ fn what_no_alert_can_fit_is_told() {
             0,
             1,
             "no alert can fit this route: its controls have no tests\n  \
-             help: only tests give rise to alerts: name controls that have some",
+             help: only tests, and evidence that people owe, give rise to alerts: name controls that have some",
         ),
         (
             "criteria = [\"CC6.1\"]\nevents = [\"disk_filling\", \"evidence_gap\"]",

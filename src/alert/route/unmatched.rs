@@ -93,12 +93,16 @@ fn excluding(config: &Config, route: &Route, controls: &[&Control], lists: &List
             "none of its controls serves one of its criteria",
             "an alert must fit all that a route asks for: make two routes of it",
         )
-    } else if asks_for_controls && wanted.iter().all(|control| control.tests.is_empty()) {
+    } else if asks_for_controls
+        && wanted
+            .iter()
+            .all(|control| control.tests.is_empty() && control.manual.is_none())
+    {
         (
             "its controls have no tests",
-            "only tests give rise to alerts: name controls that have some",
+            "only tests, and evidence that people owe, give rise to alerts: name controls that have some",
         )
-    } else if asks_for_controls && !can(is_about_a_test) {
+    } else if asks_for_controls && !can(|event| is_about_a_test(event) || is_about_manual_evidence(event)) {
         (
             "its events are about no test, and so about no control",
             "leave out controls and criteria, or make two routes of it",
@@ -154,6 +158,10 @@ fn is_about_a_test(event: Event) -> bool {
     )
 }
 
+fn is_about_manual_evidence(event: Event) -> bool {
+    matches!(event, Event::ManualDue | Event::ManualOverdue)
+}
+
 fn is_about_a_source(event: Event) -> bool {
-    !matches!(event, Event::LogNotIntact | Event::DiskFilling)
+    !matches!(event, Event::LogNotIntact | Event::DiskFilling) && !is_about_manual_evidence(event)
 }

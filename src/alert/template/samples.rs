@@ -4,8 +4,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 
 use super::super::facts::{
-    ChangeFacts, ControlFacts, DiskFacts, ExceptionFacts, Facts, FailureFacts, GapFacts, ResourceFacts,
-    SaidFacts, TestFacts, WeekFacts,
+    ChangeFacts, ControlFacts, DiskFacts, ExceptionFacts, Facts, FailureFacts, GapFacts, ManualFacts,
+    ResourceFacts, SaidFacts, TestFacts, WeekFacts,
 };
 use super::super::message::Phase;
 use crate::control::{Criterion, Example, Severity};
@@ -34,6 +34,7 @@ pub(in crate::alert) fn trial(log: &str, at: DateTime<Utc>) -> Facts {
         came: Vec::new(),
         left: Vec::new(),
         exception: None,
+        manual: None,
         acknowledged: None,
         problems: Vec::new(),
         disk: None,
@@ -125,12 +126,17 @@ fn sample(event: Event, phase: Phase, now: DateTime<Utc>) -> Facts {
                 id: "aws-console-mfa".to_owned(),
                 title: "Every console user has MFA".to_owned(),
             });
-            facts.controls = vec![ControlFacts {
-                id: "mfa-for-console-access".to_owned(),
-                statement: "Console access requires a second factor.".to_owned(),
-                owner: "platform".to_owned(),
-                criteria: Criterion::parse("CC6.1").into_iter().collect(),
-            }];
+            facts.controls = vec![control("mfa-for-console-access", "CC6.1")];
+        }
+        Event::ManualDue | Event::ManualOverdue => {
+            (facts.source, facts.collector, facts.show) = (None, None, None);
+            facts.controls = vec![control("access-review", "CC6.2")];
+            facts.manual = Some(ManualFacts {
+                control: "access-review".to_owned(),
+                due: now.date_naive(),
+                grace_ends: now + TimeDelta::days(14),
+                newest: Some(812),
+            });
         }
         Event::DiskFilling | Event::LogNotIntact => (facts.source, facts.collector) = (None, None),
         _ => {}
@@ -179,7 +185,16 @@ fn sample(event: Event, phase: Phase, now: DateTime<Utc>) -> Facts {
                 days: Some(9),
             });
         }
-        Event::Digest | Event::Trial => {}
+        Event::ManualDue | Event::ManualOverdue | Event::Digest | Event::Trial => {}
     }
     facts
+}
+
+fn control(id: &str, criterion: &str) -> ControlFacts {
+    ControlFacts {
+        id: id.to_owned(),
+        statement: "Console access requires a second factor.".to_owned(),
+        owner: "platform".to_owned(),
+        criteria: Criterion::parse(criterion).into_iter().collect(),
+    }
 }

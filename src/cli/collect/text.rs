@@ -119,6 +119,8 @@ pub(in crate::cli) fn print_controls(
             .iter()
             .map(|standing| standing.test.as_str())
             .collect();
+        let manual = control.manual.as_ref().map(|_| "(manual)");
+        let tests: Vec<&str> = tests.into_iter().chain(manual).collect();
         table.add_row([
             Cell::new(&control.control),
             Cell::new(criteria.join(" ")),
@@ -141,6 +143,14 @@ fn print_reasons(out: &mut dyn Write, style: Style, controls: &[ControlResult]) 
                 style.outcome(test.outcome),
                 test.test,
                 style::plain(&test.reason)
+            ));
+        }
+        if let Some(manual) = control.manual.as_ref().filter(|manual| !manual.reason.is_empty()) {
+            said.insert(format!(
+                "{} {}: {}",
+                style.outcome(manual.outcome),
+                control.control,
+                style::plain(&manual.reason)
             ));
         }
         for test in &control.disabled {

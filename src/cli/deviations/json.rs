@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
+use super::overdue::ShownOverdue;
 use super::{Line, Told};
 use crate::control::Severity;
 use crate::log::leaf::format_time;
@@ -16,6 +17,8 @@ pub(super) struct Shown<'a> {
     to: Option<String>,
     observed: Observed<'a>,
     deviations: Vec<Deviation<'a>>,
+    /// Evidence that people owed and did not give in time.
+    manual: &'a [ShownOverdue],
 }
 
 /// What the list rests on.
@@ -128,6 +131,7 @@ pub(super) fn shown<'a>(told: &'a Told<'a>) -> Shown<'a> {
             unreadable: &told.history.unreadable,
         },
         deviations: told.listed.iter().map(|line| deviation(told, line)).collect(),
+        manual: &told.manual,
     }
 }
 

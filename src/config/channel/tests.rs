@@ -164,7 +164,8 @@ fn channels_routes_and_owners_that_are_not_written_well_are_told() {
   help: 1 to 64 of a-z and 0-9, in parts joined by single hyphens: name = \"this-machine\"
 13:11: events is none of the words known here
   help: did you mean \"test_failing\"? there are: test_failing, test_unknown, setting_changed, scope_changed, \
-collection_failing, evidence_gap, exception_ending, exception_ended, log_not_intact, disk_filling
+collection_failing, evidence_gap, exception_ending, exception_ended, manual_due, manual_overdue, \
+log_not_intact, disk_filling
 13:25: events must be text, not a number
   help: write events = \"test_failing\"
 14:1: no \"digest\" in [[owner]]

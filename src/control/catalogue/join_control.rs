@@ -29,7 +29,13 @@ impl Join<'_> {
             .iter()
             .position(|control| control.id == entry.id.value);
         if known.is_none() {
-            let required = ["statement", "owner", "criteria", "tests"];
+            // What people bring may serve it alone.
+            let served = if entry.given.contains(&"manual") {
+                "manual"
+            } else {
+                "tests"
+            };
+            let required = ["statement", "owner", "criteria", served];
             let what = format!("the control {}", entry.id.value);
             if !self.required(&span, &what, &entry.given, &required) {
                 return;
@@ -43,6 +49,7 @@ impl Join<'_> {
                 frequency: None,
                 criteria: Vec::new(),
                 tests: Vec::new(),
+                manual: None,
                 enabled: true,
                 reason: None,
                 shipped: self.shipped,
@@ -59,6 +66,7 @@ impl Join<'_> {
         set(&mut control.enabled, entry.enabled);
         set(&mut control.criteria, entry.criteria.map(|at| values(at.value)));
         set(&mut control.tests, entry.tests.map(values));
+        control.manual = entry.manual.or(control.manual);
         control.frequency = entry.frequency.or(control.frequency);
         control.reason = entry.reason.or(control.reason);
         if !control.enabled && control.reason.is_none() {

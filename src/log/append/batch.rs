@@ -311,6 +311,9 @@ fn scope_of(connection: &Connection, body: &Body) -> Result<[Option<String>; 3],
         | Body::Heartbeat(_)
         | Body::Acknowledgement(_)
         | Body::Exception(_)
+        | Body::Population(_)
+        | Body::Sample(_)
+        | Body::Attachment(_)
         | Body::Recovery(_) => [None, None, None],
     })
 }

@@ -95,6 +95,8 @@ pub struct Subject {
     pub collector: String,
     /// The source's name; empty where it concerns none.
     pub source: String,
+    /// The control; empty but where it concerns evidence that people owe. Such a thing is only noticed, never opened.
+    pub control: String,
 }
 
 /// A message for one channel.
@@ -126,6 +128,15 @@ impl Subject {
             test: test.to_owned(),
             collector: collector.to_owned(),
             source: source.to_owned(),
+            control: String::new(),
+        }
+    }
+
+    /// Something about the evidence that people owe for a control.
+    pub fn of_control(event: Event, control: &str) -> Self {
+        Self {
+            control: control.to_owned(),
+            ..Self::own(event)
         }
     }
 
@@ -144,6 +155,7 @@ impl Subject {
             event: self.event,
             severity: severity.to_owned(),
             test: some(&self.test),
+            control: some(&self.control),
             about,
             resources,
             delivery: None,

@@ -8,11 +8,15 @@ use serde_json::Value;
 use super::super::tree::Hash;
 
 mod alert;
+mod attachment;
+mod sampling;
 
 pub use alert::{Acknowledgement, Alert, AlertState, Delivery, Event, Exception};
+pub use attachment::{Attachment, Days};
+pub use sampling::{Population, Sample};
 
 /// The kinds that this version knows.
-pub(super) const KINDS: [&str; 12] = [
+pub(super) const KINDS: [&str; 15] = [
     "key",
     "plan",
     "scope",
@@ -24,6 +28,9 @@ pub(super) const KINDS: [&str; 12] = [
     "alert",
     "acknowledgement",
     "exception",
+    "attachment",
+    "population",
+    "sample",
     "recovery",
 ];
 
@@ -53,6 +60,12 @@ pub enum Body {
     Acknowledgement(Acknowledgement),
     /// That failures of a test are approved for a time.
     Exception(Exception),
+    /// Evidence that people bring.
+    Attachment(Attachment),
+    /// What samples are drawn from.
+    Population(Population),
+    /// What was drawn from it.
+    Sample(Sample),
     /// The log that this one takes over from.
     Recovery(Recovery),
 }
@@ -402,6 +415,12 @@ pub enum Role {
     Resources,
     /// A message as it was sent.
     Message,
+    /// A file that was attached.
+    File,
+    /// The numbered list that samples are drawn from.
+    Population,
+    /// What was drawn.
+    Sample,
     /// One written by a later version.
     #[serde(untagged)]
     Other(String),

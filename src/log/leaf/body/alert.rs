@@ -25,6 +25,9 @@ pub struct Alert {
     /// The test, where it concerns one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test: Option<String>,
+    /// The control, where it concerns evidence that people owe.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub control: Option<String>,
     /// The leaf that gave rise to it: an evaluation, a failure, a scope, a missed range, an exception; null where none did.
     pub about: Option<u64>,
     /// How many resources it concerned then.
@@ -91,6 +94,10 @@ pub enum Event {
     ExceptionEnding,
     /// An exception has ended.
     ExceptionEnded,
+    /// Evidence that people owe is soon due, or was and its grace time runs.
+    ManualDue,
+    /// Evidence that people owe is overdue.
+    ManualOverdue,
     /// The log is not as it was left.
     LogNotIntact,
     /// The disk is nearly full.
@@ -163,6 +170,8 @@ impl Event {
             Self::EvidenceGap => "evidence_gap",
             Self::ExceptionEnding => "exception_ending",
             Self::ExceptionEnded => "exception_ended",
+            Self::ManualDue => "manual_due",
+            Self::ManualOverdue => "manual_overdue",
             Self::LogNotIntact => "log_not_intact",
             Self::DiskFilling => "disk_filling",
             Self::Digest => "digest",
@@ -171,7 +180,7 @@ impl Event {
     }
 
     /// Those that something can be routed by: all but the ones that are no events.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::TestFailing,
         Self::TestUnknown,
         Self::SettingChanged,
@@ -180,6 +189,8 @@ impl Event {
         Self::EvidenceGap,
         Self::ExceptionEnding,
         Self::ExceptionEnded,
+        Self::ManualDue,
+        Self::ManualOverdue,
         Self::LogNotIntact,
         Self::DiskFilling,
     ];
