@@ -52,14 +52,57 @@ pub struct Recorded {
     pub exception: Exception,
 }
 
+/// A snapshot and its evaluation, without what was found.
+#[derive(Clone, Copy, Debug)]
+pub struct Judged {
+    /// The snapshot's leaf.
+    pub snapshot: u64,
+    /// The time it speaks for.
+    pub covers: Covers,
+    /// Whether it held the whole population.
+    pub complete: bool,
+    /// The evaluation's leaf.
+    pub evaluation: u64,
+    /// When that was appended.
+    pub time: DateTime<Utc>,
+    /// The plan whose tests judged.
+    pub plan: u64,
+    /// The digest of what was found; none where the leaf names none.
+    pub findings: Option<Hash>,
+}
+
 /// Reads the deviations of all sources, or of one.
 ///
 /// # Errors
 /// The store can't be read, or a leaf in it is damaged. Findings that are damaged are named, not refused.
 pub fn read(reader: &Reader, source: Option<&str>) -> Result<Deviations, StoreError> {
+    let mut looks: BTreeMap<Scope, Vec<Judged>> = BTreeMap::new();
+    reader.walk_evaluations(|evaluated| {
+        if source.is_some_and(|source| source != evaluated.source) {
+            return Ok::<_, StoreError>(());
+        }
+        let judged = judged(reader, &evaluated)?;
+        let scope = Scope {
+            collector: evaluated.collector,
+            source: evaluated.source,
+            target: evaluated.target,
+        };
+        looks.entry(scope).or_default().push(judged);
+        Ok(())
+    })?;
+    of_looks(reader, looks)
+}
+
+/// The deviations of looks that were read already: of each scope's, one after another.
+///
+/// # Errors
+/// As [`read`].
+pub fn of_looks(
+    reader: &Reader,
+    looks: impl IntoIterator<Item = (Scope, Vec<Judged>)>,
+) -> Result<Deviations, StoreError> {
     let mut sealed = Sealed::default();
     let exceptions = sealed.up_to_date(reader)?;
-    let mut series: BTreeMap<Scope, (Series, Option<Last>)> = BTreeMap::new();
     let mut read = Deviations {
         deviations: Vec::new(),
         responses: Responses::default(),
@@ -67,30 +110,19 @@ pub fn read(reader: &Reader, source: Option<&str>) -> Result<Deviations, StoreEr
         unreadable: Vec::new(),
         span: None,
     };
-    reader.walk_evaluations(|evaluated| {
-        if source.is_some_and(|source| source != evaluated.source) {
-            return Ok::<_, StoreError>(());
+    for (scope, looks) in looks {
+        let (mut series, mut last) = (Series::new(scope), None);
+        for judged in looks {
+            let sight = sight(reader, &judged, &mut last)?;
+            if matches!(sight.found, Found::Unreadable) {
+                read.unreadable.push(judged.evaluation);
+            }
+            read.evaluations += 1;
+            let at = sight.look.at;
+            let (first, newest) = read.span.unwrap_or((at, at));
+            read.span = Some((first.min(at), newest.max(at)));
+            series.add(sight, exceptions);
         }
-        let scope = Scope {
-            collector: evaluated.collector.clone(),
-            source: evaluated.source.clone(),
-            target: evaluated.target.clone(),
-        };
-        let (series, last) = series
-            .entry(scope.clone())
-            .or_insert_with(|| (Series::new(scope), None));
-        let sight = sight(reader, &evaluated, last)?;
-        if matches!(sight.found, Found::Unreadable) {
-            read.unreadable.push(evaluated.seq);
-        }
-        read.evaluations += 1;
-        let at = sight.look.at;
-        let (first, newest) = read.span.unwrap_or((at, at));
-        read.span = Some((first.min(at), newest.max(at)));
-        series.add(sight, exceptions);
-        Ok(())
-    })?;
-    for (series, _) in series.into_values() {
         read.deviations.extend(series.end());
     }
     if let Some(newest) = reader.leaf(reader.size()?.saturating_sub(1))? {
@@ -117,7 +149,8 @@ struct Last {
     findings: Hash,
 }
 
-fn sight(reader: &Reader, evaluated: &Evaluated, last: &mut Option<Last>) -> Result<Sight, StoreError> {
+/// What the leaves of a snapshot and its evaluation say.
+fn judged(reader: &Reader, evaluated: &Evaluated) -> Result<Judged, StoreError> {
     #[derive(Deserialize)]
     struct Snapshot {
         covers: Covers,
@@ -130,34 +163,44 @@ fn sight(reader: &Reader, evaluated: &Evaluated, last: &mut Option<Last>) -> Res
     let snapshot: Snapshot = part(reader, evaluated.snapshot)?;
     let bytes = bytes(reader, evaluated.seq)?;
     let evaluation: Evaluation = parsed(&bytes, evaluated.seq)?;
-    let events_from = match snapshot.covers {
+    let time = DateTime::parse_from_rfc3339(&evaluated.time).map_err(|_| damaged(evaluated.seq))?;
+    let blobs = leaf::blobs(&bytes).unwrap_or_default();
+    let blob = blobs.iter().find(|blob| blob.role == Role::Findings);
+    Ok(Judged {
+        snapshot: evaluated.snapshot,
+        covers: snapshot.covers,
+        complete: snapshot.complete,
+        evaluation: evaluated.seq,
+        time: time.to_utc(),
+        plan: evaluation.plan,
+        findings: blob.map(|blob| blob.sha256),
+    })
+}
+
+fn sight(reader: &Reader, judged: &Judged, last: &mut Option<Last>) -> Result<Sight, StoreError> {
+    let events_from = match judged.covers {
         Covers::At { .. } => None,
         Covers::Interval { from, .. } => Some(from),
     };
-    let judged = DateTime::parse_from_rfc3339(&evaluated.time)
-        .map_err(|_| damaged(evaluated.seq))?
-        .with_timezone(&Utc);
-    let blobs = leaf::blobs(&bytes).unwrap_or_default();
-    let blob = blobs.iter().find(|blob| blob.role == Role::Findings);
-    let this = blob.map(|blob| Last {
-        plan: evaluation.plan,
-        complete: snapshot.complete,
-        findings: blob.sha256,
+    let this = judged.findings.map(|findings| Last {
+        plan: judged.plan,
+        complete: judged.complete,
+        findings,
     });
     let found = if this.is_some() && this == *last {
         Found::Same
     } else {
-        found(reader, evaluated.seq)?
+        found(reader, judged.evaluation)?
     };
     *last = this.filter(|_| !matches!(found, Found::Unreadable));
     Ok(Sight {
         look: Look {
-            snapshot: evaluated.snapshot,
-            at: snapshot.covers.until(),
-            evaluation: evaluated.seq,
-            judged,
+            snapshot: judged.snapshot,
+            at: judged.covers.until(),
+            evaluation: judged.evaluation,
+            judged: judged.time,
         },
-        complete: snapshot.complete,
+        complete: judged.complete,
         events_from,
         found,
     })

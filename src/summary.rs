@@ -19,6 +19,7 @@ mod controls;
 mod evidence;
 mod failures;
 mod gather;
+mod look;
 mod tested;
 
 pub use changes::{Change, Downtime, Person};
@@ -275,7 +276,7 @@ pub fn read(reader: &Reader, period: Window) -> Result<Summary, SummaryError> {
     };
     let accounts = evidence::accounts(&gathered);
     let mut tests = tested::rows(reader, &mut gathered, &accounts, &period)?;
-    let deviations = failures::within(reader, &period, &mut tests)?;
+    let deviations = failures::within(reader, &gathered, &period, &mut tests)?;
     let controls = controls::rows(&gathered.versions, &tests, &deviations, &period, as_of);
     let mut summary = Summary {
         origin: reader.origin().to_string(),

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
+use super::gather::Gathered;
 use super::{SummaryError, TestRow};
 use crate::deviations;
 use crate::log::store::Reader;
@@ -73,15 +74,15 @@ pub struct Sighting {
 /// Those that concern the period, counted at their tests.
 pub(super) fn within(
     reader: &Reader,
+    gathered: &Gathered,
     period: &Window,
     tests: &mut [TestRow],
 ) -> Result<Vec<Failed>, SummaryError> {
-    let history = deviations::read(reader, None)?;
+    let history = deviations::of_looks(reader, gathered.judged())?;
     let mut failed = Vec::new();
     for deviation in &history.deviations {
-        let concerns = period.has_source(&deviation.scope.source)
-            && deviation.touches(Some(period.from), Some(period.to))
-            && is_own(reader, period, deviation)?;
+        let concerns =
+            deviation.touches(Some(period.from), Some(period.to)) && is_own(reader, period, deviation)?;
         if !concerns {
             continue;
         }

@@ -9,7 +9,9 @@ use evidenced_collector_api::Covers;
 
 use super::SummaryError;
 use super::changes::People;
+use super::look::{Judgement, Look, Places};
 use crate::control::TestId;
+use crate::deviations::Judged;
 use crate::duty::{self, Post};
 use crate::log::leaf::{self, Body, By, Heartbeat, Plan as PlanLeaf, Role, Ticks};
 use crate::log::store::Reader;
@@ -69,26 +71,11 @@ pub(super) struct ScopeSeen {
     pub(super) targets: BTreeSet<String>,
 }
 
-/// A snapshot, and its newest evaluation.
-#[derive(Clone, Debug)]
-pub(super) struct Look {
-    pub(super) snapshot: u64,
-    pub(super) covers: Covers,
-    pub(super) complete: bool,
-    /// The evaluation, its plan, and the digest of its findings.
-    pub(super) judged: Option<(u64, u64, Option<Hash>)>,
-}
-
 #[derive(Deserialize)]
 struct SnapshotPart {
     tick: Option<DateTime<Utc>>,
     covers: Covers,
     complete: bool,
-}
-
-#[derive(Deserialize)]
-struct EvaluationPart {
-    plan: u64,
 }
 
 #[derive(Deserialize)]
@@ -100,7 +87,7 @@ pub(super) fn gather(reader: &Reader, period: &Window) -> Result<Gathered, Summa
     let mut gathered = Gathered::new(reader, period)?;
     // Plans that are sealed again at each start share a blob.
     let mut lists: HashMap<Hash, Lists> = HashMap::new();
-    let mut pending: HashMap<u64, (Scope, usize)> = HashMap::new();
+    let mut places = Places::default();
     let mut prev = [0; 32];
     let origin = reader.origin().to_string();
     reader.walk(|seq, hash, bytes| {
@@ -119,43 +106,41 @@ pub(super) fn gather(reader: &Reader, period: &Window) -> Result<Gathered, Summa
         }
         match lead.kind {
             "snapshot" => {
-                let (Ok(part), Some(scope)) = (serde_json::from_slice::<SnapshotPart>(bytes), scope(&lead))
+                let (Ok(part), Some(at)) = (serde_json::from_slice::<SnapshotPart>(bytes), places.of(&lead))
                 else {
                     gathered.unreadable.push(seq);
                     return Ok(());
                 };
-                let place = gathered.add_snapshot(seq, scope, &part);
-                pending.insert(seq, place);
+                let (scope, post, looks) = &mut places.series[at];
+                places.snapshots.insert(seq, (at, looks.len()));
+                looks.push(gathered.add_snapshot(seq, (scope, post), &part));
             }
             "evaluation" => {
-                let Some((scope, at)) = lead.snapshot.and_then(|snapshot| pending.get(&snapshot)) else {
-                    return Ok(());
-                };
-                let Ok(part) = serde_json::from_slice::<EvaluationPart>(bytes) else {
+                let place = lead
+                    .snapshot
+                    .and_then(|snapshot| places.snapshots.get(&snapshot).copied());
+                // One of another source.
+                let Some((series, at)) = place else { return Ok(()) };
+                let (Some(plan), Ok(time)) = (lead.plan, DateTime::parse_from_rfc3339(lead.time)) else {
                     gathered.unreadable.push(seq);
                     return Ok(());
                 };
-                let findings = leaf::blobs(bytes).unwrap_or_default();
-                let findings = findings.iter().find(|blob| blob.role == Role::Findings);
-                let judged = (seq, part.plan, findings.map(|blob| blob.sha256));
-                if let Some(look) = gathered.looks.get_mut(scope).and_then(|looks| looks.get_mut(*at)) {
-                    look.judged = Some(judged);
-                }
+                let judgement = Judgement {
+                    evaluation: seq,
+                    time: time.to_utc(),
+                    plan,
+                    findings: places.findings(bytes),
+                };
+                places.series[series].2[at].judged = Some(judgement);
             }
             _ => gathered.add_other(reader, seq, bytes, &mut lists)?,
         }
         Ok::<_, SummaryError>(())
     })?;
+    let looks = places.series.into_iter().map(|(scope, _, looks)| (scope, looks));
+    gathered.looks = looks.collect();
     gathered.close(period);
     Ok(gathered)
-}
-
-fn scope(lead: &leaf::Lead<'_>) -> Option<Scope> {
-    Some(Scope {
-        collector: lead.collector.as_deref()?.to_owned(),
-        source: lead.source.as_deref()?.to_owned(),
-        target: lead.target.as_deref()?.to_owned(),
-    })
 }
 
 impl Gathered {
@@ -197,27 +182,20 @@ impl Gathered {
         })
     }
 
-    fn add_snapshot(&mut self, seq: u64, scope: Scope, part: &SnapshotPart) -> (Scope, usize) {
-        let post = Post::new(&scope.collector, &scope.source);
+    fn add_snapshot(&mut self, seq: u64, (scope, post): (&Scope, &Post), part: &SnapshotPart) -> Look {
         if let Some(tick) = part.tick {
             let fate = Fate::Collected {
                 complete: part.complete,
             };
-            self.enter(&post, Ticks::one(tick), Some(&scope.target), fate);
+            self.enter(post, Ticks::one(tick), Some(&scope.target), fate);
         }
-        self.reach(&post, part.covers.until());
-        let look = Look {
+        self.reach(post, part.covers.until());
+        Look {
             snapshot: seq,
             covers: part.covers,
             complete: part.complete,
             judged: None,
-        };
-        let looks = match self.looks.get_mut(&scope) {
-            Some(looks) => looks,
-            None => self.looks.entry(scope.clone()).or_default(),
-        };
-        looks.push(look);
-        (scope, looks.len() - 1)
+        }
     }
 
     fn enter(&mut self, post: &Post, ticks: Ticks, target: Option<&str>, fate: Fate) {
@@ -382,6 +360,25 @@ impl Gathered {
             looks.sort_by_key(|look| (look.covers.until(), look.snapshot));
         }
         self.posts.retain(|post, _| period.has_source(&post.source));
+    }
+
+    /// The looks that were judged, by target.
+    pub(super) fn judged(&self) -> impl Iterator<Item = (Scope, Vec<Judged>)> {
+        self.looks.iter().map(|(scope, looks)| {
+            let judged = looks.iter().filter_map(|look| {
+                let judgement = look.judged?;
+                Some(Judged {
+                    snapshot: look.snapshot,
+                    covers: look.covers,
+                    complete: look.complete,
+                    evaluation: judgement.evaluation,
+                    time: judgement.time,
+                    plan: judgement.plan,
+                    findings: judgement.findings,
+                })
+            });
+            (scope.clone(), judged.collect())
+        })
     }
 
     /// Why what is exported now is a draft.

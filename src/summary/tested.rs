@@ -6,11 +6,12 @@ use std::collections::{BTreeMap, HashMap};
 use evidenced_collector_api::Covers;
 
 use super::evidence::{Accounts, named};
-use super::gather::{Gathered, Look, why};
+use super::gather::{Gathered, why};
+use super::look::{Judgement, Look};
 use super::{Longest, SourceRow, SummaryError, Tally, TargetRow, TestRow, VersionRow};
 use crate::control::{Outcome, Test, TestId, TestResult};
 use crate::duty::Post;
-use crate::log::leaf::{Body, format_time};
+use crate::log::leaf::Body;
 use crate::log::store::Reader;
 use crate::log::tree::Hash;
 use crate::period::coverage::{Covered, Stretch};
@@ -38,17 +39,23 @@ pub(super) fn rows(
         let early = period.from - longest.copied().unwrap_or_default();
         let relevant = looks.iter().filter(|look| look.covers.until() >= early);
         for look in relevant.take_while(|look| begins(look.covers) < period.to) {
-            let Some((evaluation, plan, _)) = look.judged else {
+            let Some(judgement) = look.judged else { continue };
+            let ages = gathered.max_ages.get(&judgement.plan);
+            let told = |result: TestResult| {
+                let slot = slots.iter().position(|(test, _)| *test == result.test)?;
+                let age = ages.and_then(|ages| ages.get(&result.test));
+                Some(Said {
+                    slot,
+                    outcome: result.outcome,
+                    max_age: age.copied().unwrap_or_default(),
+                })
+            };
+            let Some(said) = results.of(reader, look, &judgement, told)? else {
+                gathered.unreadable.push(judgement.evaluation);
                 continue;
             };
-            let Some(said) = results.of(reader, look)? else {
-                gathered.unreadable.push(evaluation);
-                continue;
-            };
-            let ages = gathered.max_ages.get(&plan);
-            for (test, outcome) in said {
-                let Some(slot) = slots.get_mut(test) else { continue };
-                slot.add(seen(look, *outcome, ages.and_then(|ages| ages.get(test))), &days);
+            for said in said {
+                slots[said.slot].1.add(seen(look, *said), &days);
             }
         }
         for (test, slot) in slots {
@@ -83,7 +90,7 @@ fn begins(covers: Covers) -> DateTime<Utc> {
     }
 }
 
-fn seen(look: &Look, outcome: Outcome, max_age: Option<&TimeDelta>) -> Seen {
+fn seen(look: &Look, said: Said) -> Seen {
     Seen {
         snapshot: look.snapshot,
         at: look.covers.until(),
@@ -92,8 +99,8 @@ fn seen(look: &Look, outcome: Outcome, max_age: Option<&TimeDelta>) -> Seen {
             Covers::Interval { from, .. } => Some(from),
         },
         complete: look.complete,
-        outcome,
-        max_age: max_age.copied().unwrap_or_default(),
+        outcome: said.outcome,
+        max_age: said.max_age,
     }
 }
 
@@ -136,10 +143,10 @@ fn slots(
     (from, to): (DateTime<Utc>, DateTime<Utc>),
     period: &Window,
     days: &[DateTime<Utc>],
-) -> BTreeMap<TestId, Slot> {
+) -> Vec<(TestId, Slot)> {
     let kinds = gathered.kinds.get(&scope.collector);
     let concerns = |version: &&Version<Test>| kinds.is_some_and(|kinds| kinds.contains(&version.is.resource));
-    let mut slots = BTreeMap::new();
+    let mut slots = Vec::new();
     for (id, versions) in gathered.versions.tests() {
         let mut own = rules::within(versions, period.from, to).filter(concerns);
         let Some(first) = own.next() else { continue };
@@ -149,7 +156,7 @@ fn slots(
         let from = if is_first { from } else { from.max(first.from) };
         let to = last.until.map_or(to, |until| until.min(to));
         if from < to {
-            slots.insert(id.clone(), Slot::new(from, to, days));
+            slots.push((id.clone(), Slot::new(from, to, days)));
         }
     }
     slots
@@ -180,20 +187,34 @@ fn days(period: &Window) -> Vec<DateTime<Utc>> {
 #[derive(Default)]
 struct Results {
     last: Option<(u64, bool, Hash)>,
-    said: Vec<(TestId, Outcome)>,
+    said: Vec<Said>,
+}
+
+/// What a test said.
+#[derive(Clone, Copy)]
+struct Said {
+    /// The test's slot.
+    slot: usize,
+    outcome: Outcome,
+    /// For how long evidence speaks to it.
+    max_age: TimeDelta,
 }
 
 impl Results {
-    fn of(&mut self, reader: &Reader, look: &Look) -> Result<Option<&[(TestId, Outcome)]>, SummaryError> {
-        let Some((evaluation, plan, findings)) = look.judged else {
-            return Ok(None);
-        };
-        let this = findings.map(|findings| (plan, look.complete, findings));
+    fn of(
+        &mut self,
+        reader: &Reader,
+        look: &Look,
+        judgement: &Judgement,
+        told: impl Fn(TestResult) -> Option<Said>,
+    ) -> Result<Option<&[Said]>, SummaryError> {
+        let this = judgement.findings;
+        let this = this.map(|findings| (judgement.plan, look.complete, findings));
         if this.is_some() && this == self.last {
             return Ok(Some(&self.said));
         }
         self.last = None;
-        let leaf = match reader.leaf(evaluation) {
+        let leaf = match reader.leaf(judgement.evaluation) {
             Err(error) if !error.is_damage() => return Err(error.into()),
             leaf => leaf.ok().flatten(),
         };
@@ -203,10 +224,7 @@ impl Results {
         let Ok(results) = serde_json::from_value::<Vec<TestResult>>(body.results) else {
             return Ok(None);
         };
-        self.said = results
-            .into_iter()
-            .map(|result| (result.test, result.outcome))
-            .collect();
+        self.said = results.into_iter().filter_map(told).collect();
         self.last = this;
         Ok(Some(&self.said))
     }
@@ -390,7 +408,10 @@ fn longest(
         reasons.push(format!("{uncounted} {looks}: the test could not tell"));
     }
     if let Some(begun) = begun.filter(|begun| stretch.from < *begun) {
-        reasons.push(format!("nothing was collected before {}", format_time(begun)));
+        reasons.push(format!(
+            "nothing was collected before {}",
+            begun.format("%Y-%m-%d %H:%M UTC")
+        ));
     }
     if reasons.is_empty() {
         let owed = account.is_some_and(|account| account.counts.owed > 0);

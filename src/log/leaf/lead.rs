@@ -17,6 +17,8 @@ pub struct Lead<'a> {
     pub kind: &'a str,
     /// The snapshot that it judges.
     pub snapshot: Option<u64>,
+    /// The plan that it rests on.
+    pub plan: Option<u64>,
     /// The collector's id.
     pub collector: Option<Cow<'a, str>>,
     /// The source's name.
@@ -67,8 +69,9 @@ pub fn lead<'a>(bytes: &'a [u8], log: &str, seq: u64, prev: &Hash) -> Result<Lea
         .filter(|()| rest.0.starts_with(','))
         .ok_or("has no kind where it belongs")?;
     let snapshot = rest.literal(",\"snapshot\":").and_then(|()| rest.integer());
+    let mut plan = None;
     if rest.literal(",\"plan\":").is_some() {
-        rest.integer().ok_or("names a plan that is not a number")?;
+        plan = Some(rest.integer().ok_or("names a plan that is not a number")?);
     }
     let collector = rest
         .field(",\"collector\":")
@@ -83,6 +86,7 @@ pub fn lead<'a>(bytes: &'a [u8], log: &str, seq: u64, prev: &Hash) -> Result<Lea
         time,
         kind,
         snapshot,
+        plan,
         collector,
         source,
         target,

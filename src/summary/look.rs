@@ -1,0 +1,80 @@
+//! Looks at targets, as a walk over the log finds them: many, so that little is kept of each and nothing is copied for it.
+
+use chrono::{DateTime, Utc};
+use std::collections::HashMap;
+
+use evidenced_collector_api::Covers;
+
+use crate::duty::Post;
+use crate::log::leaf::{self, Role};
+use crate::log::tree::Hash;
+use crate::period::deviation::Scope;
+
+/// A snapshot, and its newest evaluation.
+#[derive(Clone, Debug)]
+pub(super) struct Look {
+    pub(super) snapshot: u64,
+    pub(super) covers: Covers,
+    pub(super) complete: bool,
+    pub(super) judged: Option<Judgement>,
+}
+
+/// An evaluation, without its results.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Judgement {
+    pub(super) evaluation: u64,
+    pub(super) time: DateTime<Utc>,
+    pub(super) plan: u64,
+    /// The digest of its findings.
+    pub(super) findings: Option<Hash>,
+}
+
+/// Where the looks of a target stand while the log is walked.
+#[derive(Default)]
+pub(super) struct Places {
+    /// By collector, source and target.
+    index: HashMap<String, usize, foldhash::fast::RandomState>,
+    pub(super) series: Vec<(Scope, Post, Vec<Look>)>,
+    /// By snapshot: in which series, and where.
+    pub(super) snapshots: HashMap<u64, (usize, usize), foldhash::fast::RandomState>,
+    key: String,
+    named: Vec<(Hash, u64)>,
+}
+
+impl Places {
+    /// The series of a snapshot's target.
+    pub(super) fn of(&mut self, lead: &leaf::Lead<'_>) -> Option<usize> {
+        let (collector, source) = (lead.collector.as_deref()?, lead.source.as_deref()?);
+        let target = lead.target.as_deref()?;
+        self.key.clear();
+        for part in [collector, "\0", source, "\0", target] {
+            self.key.push_str(part);
+        }
+        if let Some(at) = self.index.get(&self.key) {
+            return Some(*at);
+        }
+        let scope = Scope {
+            collector: collector.to_owned(),
+            source: source.to_owned(),
+            target: target.to_owned(),
+        };
+        self.series
+            .push((scope, Post::new(collector, source), Vec::new()));
+        self.index.insert(self.key.clone(), self.series.len() - 1);
+        Some(self.series.len() - 1)
+    }
+
+    /// The digest of an evaluation's findings.
+    pub(super) fn findings(&mut self, bytes: &[u8]) -> Option<Hash> {
+        const ONLY: &[u8] = b",\"blobs\":[{\"role\":\"findings\",";
+        if leaf::named_blobs(bytes, &mut self.named).is_some()
+            && let [(findings, _)] = self.named.as_slice()
+            && memchr::memmem::rfind(bytes, ONLY).is_some()
+        {
+            return Some(*findings);
+        }
+        let blobs = leaf::blobs(bytes)?;
+        let findings = blobs.iter().find(|blob| blob.role == Role::Findings);
+        findings.map(|blob| blob.sha256)
+    }
+}
