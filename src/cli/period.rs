@@ -1,6 +1,7 @@
 //! `evidenced period`: what an observation period shows, also while it goes on.
 
 use anyhow::Result;
+use chrono::TimeDelta;
 use std::io::Write;
 
 use super::exit::{Exit, UsageError};
@@ -61,7 +62,11 @@ pub(super) fn run(common: &Common, arguments: &Arguments, out: &mut dyn Write) -
     start::check_end(&reader)?;
     let newest = reader.leaf(reader.size()?.saturating_sub(1))?;
     let (from, to) = match &arguments.since {
-        Some(since) => (instant::from(Some(since))?, newest.map(|leaf| leaf.time)),
+        // The newest leaf itself belongs to it.
+        Some(since) => {
+            let behind = newest.map(|leaf| leaf.time + TimeDelta::milliseconds(1));
+            (instant::from(Some(since))?, behind)
+        }
         None => (
             instant::from(arguments.from.as_deref())?,
             instant::to(arguments.to.as_deref())?,

@@ -29,7 +29,7 @@ pub(super) fn print(out: &mut dyn Write, summary: &Summary, since: bool) -> Resu
     told.deviations(out, summary)?;
     told.changes(out, summary)?;
     told.people(out, summary)?;
-    lost(out, summary)
+    if since { Ok(()) } else { lost(out, summary) }
 }
 
 fn zone(period: &Window) -> Tz {
@@ -52,13 +52,14 @@ impl Told {
         let last = period.to - TimeDelta::milliseconds(1);
         let day = |at: DateTime<Utc>| at.with_timezone(&self.zone).format("%Y-%m-%d").to_string();
         let state = match summary.state {
-            State::Ahead => "it has not begun",
-            State::Running => "it goes on",
-            State::Ended => "it has ended",
+            _ if since => "",
+            State::Ahead => ": it has not begun",
+            State::Running => ": it goes on",
+            State::Ended => ": it has ended",
         };
         writeln!(
             out,
-            "{}: {} to {} ({}), as of {}: {state}",
+            "{}: {} to {} ({}), as of {}{state}",
             self.style.strong(name),
             day(period.from),
             day(last),
@@ -144,7 +145,11 @@ impl Told {
             for (at, source) in test.sources.iter().enumerate() {
                 let of = &source.all.observations;
                 let first = if at == 0 { test.test.as_str() } else { "" };
-                let passed = format!("{} of {}", of.passed + of.not_applicable, of.taken);
+                let passed = match (of.passed, of.taken, of.not_applicable) {
+                    (0, taken, none) if none > 0 && none == taken => "no occurrence".to_owned(),
+                    (passed, taken, 0) => format!("{passed} of {taken}"),
+                    (passed, taken, none) => format!("{passed} of {taken}, {none} without occurrence"),
+                };
                 table.add_row([
                     Cell::new(first),
                     Cell::new(&source.source),
