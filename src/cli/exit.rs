@@ -1,16 +1,20 @@
 //! How the process ends, and what a person sees where it ends badly.
 
+use std::error::Error;
 use std::ffi::OsStr;
 use std::io::{ErrorKind, IsTerminal as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
 
+use crate::bundle::write::ExportError;
 use crate::config::{ConfigError, Problem};
+use crate::daemon::DaemonError;
+use crate::history::HistoryError;
 use crate::log::append::AppendError;
 use crate::log::store::StoreError;
 use crate::plan::{PlanError, SealError};
 use crate::round::RoundError;
+use crate::summary::SummaryError;
 
 /// The exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -121,10 +125,11 @@ fn classify(error: &anyhow::Error) -> (Exit, Option<String>) {
         if cause.is::<ConfigError>() || cause.is::<Problem>() {
             return (Exit::Usage, None);
         }
-        if let Some(store) = store_error(cause) {
+        let cause = through(cause);
+        if let Some(store) = cause.downcast_ref() {
             return of_store(store);
         }
-        if let Some(plan) = plan_error(cause) {
+        if let Some(plan) = cause.downcast_ref() {
             return of_plan(plan);
         }
     }
@@ -139,13 +144,6 @@ fn classify(error: &anyhow::Error) -> (Exit, Option<String>) {
     (Exit::Usage, Some(help.to_owned()))
 }
 
-fn plan_error<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a PlanError> {
-    match cause.downcast_ref::<RoundError>() {
-        Some(RoundError::Plan(plan)) => Some(plan),
-        _ => cause.downcast_ref::<PlanError>(),
-    }
-}
-
 fn of_plan(error: &PlanError) -> (Exit, Option<String>) {
     let (exit, help) = match error {
         PlanError::Rules(..) | PlanError::Schedule(..) => (
@@ -157,28 +155,45 @@ fn of_plan(error: &PlanError) -> (Exit, Option<String>) {
     (exit, Some(help.to_owned()))
 }
 
-fn store_error<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a StoreError> {
-    let of_append = |error: &'a AppendError| match error {
-        AppendError::Store(store) => Some(Arc::as_ref(store)),
-        _ => None,
-    };
-    if let Some(store) = cause.downcast_ref::<StoreError>() {
-        return Some(store);
+/// What a layer that adds nothing stands for: an error's own chain leaves that out.
+fn through<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
+    let mut wrapped: Option<&'a (dyn Error + 'static)> = None;
+    if let Some(AppendError::Store(store)) = error.downcast_ref() {
+        wrapped = Some(store.as_ref());
     }
-    if let Some(append) = cause.downcast_ref::<AppendError>() {
-        return of_append(append);
+    match error.downcast_ref() {
+        Some(RoundError::Append(append)) => wrapped = Some(append),
+        Some(RoundError::Store(store)) => wrapped = Some(store),
+        Some(RoundError::Plan(plan)) => wrapped = Some(plan),
+        _ => {}
     }
-    match (
-        cause.downcast_ref::<RoundError>(),
-        cause.downcast_ref::<SealError>(),
-        cause.downcast_ref::<PlanError>(),
-    ) {
-        (Some(RoundError::Append(append)), ..) | (_, Some(SealError::Append(append)), _) => of_append(append),
-        (Some(RoundError::Store(store) | RoundError::Plan(PlanError::Store(store))), ..)
-        | (_, Some(SealError::Store(store)), _)
-        | (_, _, Some(PlanError::Store(store))) => Some(store),
-        _ => None,
+    match error.downcast_ref() {
+        Some(SealError::Append(append)) => wrapped = Some(append),
+        Some(SealError::Store(store)) => wrapped = Some(store),
+        _ => {}
     }
+    match error.downcast_ref() {
+        Some(DaemonError::Store(store)) => wrapped = Some(store),
+        Some(DaemonError::Plan(plan)) => wrapped = Some(plan),
+        Some(DaemonError::Append(append)) => wrapped = Some(append),
+        Some(DaemonError::Round(round)) => wrapped = Some(round),
+        _ => {}
+    }
+    match error.downcast_ref() {
+        Some(SummaryError::Store(store)) => wrapped = Some(store),
+        Some(SummaryError::Plan(plan)) => wrapped = Some(plan),
+        _ => {}
+    }
+    if let Some(PlanError::Store(store)) = error.downcast_ref() {
+        wrapped = Some(store);
+    }
+    if let Some(HistoryError::Store(store)) = error.downcast_ref() {
+        wrapped = Some(store);
+    }
+    if let Some(ExportError::Store(store)) = error.downcast_ref() {
+        wrapped = Some(store);
+    }
+    wrapped.map_or(error, through)
 }
 
 const DAMAGED: &str = "run `evidenced verify` for what is wrong; `evidenced recover --reason …` keeps this log as it is and begins a new one";

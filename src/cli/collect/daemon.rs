@@ -15,7 +15,7 @@ use super::super::setup::{self, Setup};
 use super::super::{Common, style};
 use crate::clock::{self, SharedClock};
 use crate::daemon::lock::{self, LockError};
-use crate::daemon::{ClockProbe, Configured, Daemon, DaemonError, LoadError, Means, Order, Watch, http};
+use crate::daemon::{ClockProbe, Configured, Daemon, LoadError, Means, Order, Watch, http};
 use crate::log::append::Appender;
 use crate::log::leaf::By;
 use crate::log::store::Paths;
@@ -64,7 +64,7 @@ async fn serve(
         clock_state: probe(clock),
         load: Box::new(move || load(&common, &paths)),
     };
-    let daemon = Daemon::begin(means, configured(setup)).await.map_err(told)?;
+    let daemon = Daemon::begin(means, configured(setup)).await?;
     if let Some(address) = listen {
         tokio::spawn(answer(address, daemon.watch()));
     }
@@ -73,7 +73,7 @@ async fn serve(
         version,
         "evidenced {version}: collecting {sources} on schedule into {store}"
     );
-    daemon.run(orders).await.map_err(told)?;
+    daemon.run(orders).await?;
     tracing::info!("stopped");
     Ok(Exit::Well)
 }
@@ -154,15 +154,5 @@ fn locked(error: LockError) -> anyhow::Error {
             "stop it first; `evidenced collect --once` may run beside it",
         ),
         LockError::Store(error) => error.into(),
-    }
-}
-
-fn told(error: DaemonError) -> anyhow::Error {
-    match error {
-        DaemonError::Store(error) => error.into(),
-        DaemonError::Plan(error) => error.into(),
-        DaemonError::Append(error) => error.into(),
-        DaemonError::Round(error) => error.into(),
-        DaemonError::Metrics(error) => error.into(),
     }
 }
