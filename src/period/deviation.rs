@@ -160,6 +160,31 @@ pub enum State {
     Event,
 }
 
+impl Other {
+    /// Its name in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Passes => "pass",
+            Self::Gone => "gone",
+            Self::NotApplicable => "not_applicable",
+        }
+    }
+}
+
+impl State {
+    /// Its name in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Excepted => "excepted",
+            Self::Mended => "mended",
+            Self::Gone => "gone",
+            Self::NotApplicable => "not_applicable",
+            Self::Event => "event",
+        }
+    }
+}
+
 impl Deviation {
     /// How it stands.
     pub fn state(&self) -> State {

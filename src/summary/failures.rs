@@ -7,7 +7,7 @@ use super::gather::Gathered;
 use super::{SummaryError, TestRow};
 use crate::deviations;
 use crate::log::store::Reader;
-use crate::period::deviation::{Deviation, Look, Other, State};
+use crate::period::deviation::{Deviation, Look};
 use crate::period::response::{Said, Told};
 use crate::period::window::Window;
 use crate::round::{self, RoundError};
@@ -31,7 +31,7 @@ pub struct Failed {
     pub reason: String,
     /// Of an event, where the interval begins that it was found in.
     pub events_from: Option<DateTime<Utc>>,
-    /// What was seen last before it: `passes`, `gone` or `not_applicable`.
+    /// What was seen last before it: `pass`, `gone` or `not_applicable`.
     pub before: Option<Sighting>,
     /// The first look that found it, or the one whose interval holds the event.
     pub first_fail: Sighting,
@@ -132,18 +132,18 @@ fn row(deviation: &Deviation, period: &Window, notified: Option<Told>, acknowled
         source: scope.source.clone(),
         target: scope.target.clone(),
         resource: deviation.resource.clone(),
-        state: state(deviation.state()),
+        state: deviation.state().as_str(),
         reason: deviation.reason.clone(),
         events_from: deviation.events_from,
         before: deviation
             .before
-            .map(|before| sighting(Some(other(before.state)), before.look)),
+            .map(|before| sighting(Some(before.state.as_str()), before.look)),
         first_fail: sighting(None, deviation.first),
         last_fail: sighting(None, deviation.last),
         end: deviation
             .end
             .as_ref()
-            .map(|end| sighting(Some(other(end.state)), end.look)),
+            .map(|end| sighting(Some(end.state.as_str()), end.look)),
         detected: deviation.first.judged,
         open_at_start: !is_event && deviation.first.at < period.from,
         open_at_end: !is_event && ended.is_none_or(|ended| ended >= period.to),
@@ -165,24 +165,5 @@ fn sighting(state: Option<&'static str>, look: Look) -> Sighting {
         time: look.at,
         snapshot: look.snapshot,
         evaluation: look.evaluation,
-    }
-}
-
-fn other(state: Other) -> &'static str {
-    match state {
-        Other::Passes => "pass",
-        Other::Gone => "gone",
-        Other::NotApplicable => "not_applicable",
-    }
-}
-
-fn state(state: State) -> &'static str {
-    match state {
-        State::Open => "open",
-        State::Excepted => "excepted",
-        State::Mended => "mended",
-        State::Gone => "gone",
-        State::NotApplicable => "not_applicable",
-        State::Event => "event",
     }
 }

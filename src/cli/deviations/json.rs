@@ -7,7 +7,7 @@ use super::overdue::ShownOverdue;
 use super::{Line, Told};
 use crate::control::Severity;
 use crate::log::leaf::format_time;
-use crate::period::deviation::{Doubt, Look, Other, Span, State};
+use crate::period::deviation::{Doubt, Look, Other, Span};
 use crate::period::response;
 
 #[derive(Serialize)]
@@ -153,7 +153,7 @@ fn deviation<'a>(told: &'a Told<'a>, line: &'a Line<'a>) -> Deviation<'a> {
         source: &shown.scope.source,
         target: &shown.scope.target,
         resource: &shown.resource,
-        state: state(shown.state()),
+        state: shown.state().as_str(),
         reason: &shown.reason,
         interval: shown.events_from.map(|from| Interval {
             from: format_time(from),
@@ -185,25 +185,9 @@ fn deviation<'a>(told: &'a Told<'a>, line: &'a Line<'a>) -> Deviation<'a> {
     }
 }
 
-/// A state's name.
-pub(super) fn state(state: State) -> &'static str {
-    match state {
-        State::Open => "open",
-        State::Excepted => "excepted",
-        State::Mended => "mended",
-        State::Gone => "gone",
-        State::NotApplicable => "not_applicable",
-        State::Event => "event",
-    }
-}
-
 fn seen(state: Option<Other>, look: Look, reason: &str) -> Seen<'_> {
     Seen {
-        state: state.map(|state| match state {
-            Other::Passes => "pass",
-            Other::Gone => "gone",
-            Other::NotApplicable => "not_applicable",
-        }),
+        state: state.map(Other::as_str),
         time: format_time(look.at),
         snapshot: look.snapshot,
         evaluation: look.evaluation,

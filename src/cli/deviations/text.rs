@@ -5,7 +5,6 @@ use chrono::TimeDelta;
 use std::collections::BTreeMap;
 use std::io::Write;
 
-use super::json;
 use super::{Line, Told};
 use crate::cli::style::{self, Style};
 use crate::period::deviation::{Deviation, Doubt, Look, Other, Span, State};
@@ -314,7 +313,7 @@ fn room(indent: usize) -> Option<usize> {
 fn words(state: State) -> &'static str {
     match state {
         State::NotApplicable => "no longer applicable",
-        state => json::state(state),
+        state => state.as_str(),
     }
 }
 
