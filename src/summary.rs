@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use crate::control::{Criterion, Severity};
-use crate::log::store::{Reader, StoreError};
+use crate::log::store::{Held, StoreError};
 use crate::period::coverage::Stretch;
 use crate::period::ledger::Counts;
 use crate::period::slot::{At, Observations};
@@ -56,7 +56,7 @@ pub struct Summary {
     pub people: Vec<Person>,
     /// Snapshots that nothing has judged.
     pub unjudged: Vec<u64>,
-    /// Leaves that can't be read any more, and whose part is missing here.
+    /// Leaves of which a payload can't be read any more, or that a later version wrote otherwise: their part is missing here.
     pub unreadable: Vec<u64>,
 }
 
@@ -109,6 +109,8 @@ pub enum PeriodResult {
     Incomplete,
     /// Nobody looked.
     NoEvidence,
+    /// Evidence speaks for the whole of the time, and there never was anything that a test applies to.
+    NoOccurrence,
     /// None failed, and evidence speaks for the whole of the time.
     NoDeviations,
     /// No test serves it.
@@ -262,11 +264,13 @@ pub enum SummaryError {
     Plan(#[from] PlanError),
 }
 
-/// Reads what the log tells of a stretch of time.
+/// Reads what the log tells of a stretch of time, as it is held.
 ///
 /// # Errors
-/// The store can't be read. What is damaged in it is named, not refused.
-pub fn read(reader: &Reader, period: Window) -> Result<Summary, SummaryError> {
+/// The store can't be read, or its leaves are not those that its checkpoint was signed for. Payloads that are damaged are named,
+/// not refused.
+pub fn read(held: &Held<'_>, period: Window) -> Result<Summary, SummaryError> {
+    let reader = held.reader();
     let mut gathered = gather::gather(reader, &period)?;
     let as_of = gathered.as_of;
     let state = match as_of {

@@ -32,16 +32,27 @@ fn all() -> [(&'static str, Summary); 3] {
     ]
 }
 
-/// For whoever wants to look: leaves the reports in the folder that `EVIDENCED_REPORTS` names.
+/// Leaves the reports in the folder that `EVIDENCED_REPORTS` names, for whoever wants to look.
 #[test]
-#[ignore = "to look at"]
-fn reports_to_look_at() {
-    let folder = std::path::PathBuf::from(std::env::var_os("EVIDENCED_REPORTS").unwrap());
+fn every_period_has_each_of_its_files() {
+    let own = tempfile::tempdir().unwrap();
+    let folder =
+        std::env::var_os("EVIDENCED_REPORTS").map_or(own.path().to_owned(), std::path::PathBuf::from);
     for (name, summary) in all() {
         for (path, bytes) in report::files(&summary).unwrap() {
             let file = folder.join(name).join(path);
+            let may_be_empty = file.extension().is_some_and(|extension| extension == "jsonl");
+            assert!(may_be_empty || !bytes.is_empty(), "{}", file.display());
             std::fs::create_dir_all(file.parent().unwrap()).unwrap();
             std::fs::write(file, bytes).unwrap();
+        }
+        for path in [
+            "report.html",
+            "period.json",
+            "csv/controls.csv",
+            "oscal/assessment-results.json",
+        ] {
+            assert!(folder.join(name).join(path).exists(), "{name}: {path}");
         }
     }
 }

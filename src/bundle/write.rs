@@ -13,7 +13,6 @@ use super::withheld::{self, Why, Withheld};
 use super::zip::{Entry, SUMS};
 use super::{Counts, FORMAT, Manifest, Period, README, Scope, VERIFY_PY, archive, blob_path};
 use crate::log::leaf::{self, BlobRef, Role};
-use crate::log::start;
 use crate::log::store::{Held, StoreError};
 use crate::log::tree::Hash;
 
@@ -78,7 +77,6 @@ pub fn write(
     if target.is_taken() {
         return Err(ExportError::Taken(target.path));
     }
-    start::check_end(held.reader())?;
     let log = Log::check(&held, order)?;
     let mut gathered = Gathered::of(&held, &log, order)?;
     let manifest = gathered.manifest(&log, order);

@@ -1,6 +1,7 @@
 //! `evidenced export`: write the fieldwork bundle of a period.
 
 use anyhow::Result;
+use chrono_tz::Tz;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -15,7 +16,7 @@ use crate::bundle::write::{self, ExportError, Order, Written};
 use crate::bundle::{Period, Scope};
 use crate::control::Criterion;
 use crate::log::start;
-use crate::log::store::Reader;
+use crate::log::store::Held;
 use crate::period::window::Window;
 use crate::report;
 use crate::summary::{self, State, Summary};
@@ -65,12 +66,11 @@ pub(super) struct Arguments {
 
 pub(super) fn run(common: &Common, arguments: &Arguments, out: &mut dyn Write) -> Result<Exit> {
     let target = target(arguments)?;
-    let (period, scope, timezone) = asked(common, arguments)?;
+    let (period, scope, zone) = asked(common, arguments)?;
     let reader = setup::reader(common)?;
-    start::check_end(&reader)?;
     // What is derived is of the very log that is written: what is appended meanwhile is in neither.
-    let held = reader.hold()?;
-    let summary = shown(&reader, &period, &scope, timezone)?;
+    let held = start::hold(&reader)?;
+    let summary = shown(&held, &period, &scope, zone)?;
     let order = Order {
         period,
         scope,
@@ -106,7 +106,7 @@ pub(super) fn run(common: &Common, arguments: &Arguments, out: &mut dyn Write) -
 }
 
 /// What the period shows of what is in scope.
-fn shown(reader: &Reader, period: &Period, scope: &Scope, timezone: String) -> Result<Summary> {
+fn shown(held: &Held<'_>, period: &Period, scope: &Scope, zone: Tz) -> Result<Summary> {
     let criteria = scope
         .criteria
         .iter()
@@ -115,11 +115,11 @@ fn shown(reader: &Reader, period: &Period, scope: &Scope, timezone: String) -> R
         name: period.name.clone(),
         from: period.from,
         to: period.to,
-        timezone,
+        zone,
         criteria: criteria.collect(),
         sources: scope.sources.iter().cloned().collect(),
     };
-    let mut summary = summary::read(reader, window)?;
+    let mut summary = summary::read(held, window)?;
     if !scope.controls.is_empty() {
         summary.keep_controls(|control| scope.controls.contains(control));
     }
@@ -128,7 +128,7 @@ fn shown(reader: &Reader, period: &Period, scope: &Scope, timezone: String) -> R
 
 /// The stretch of time, whose evidence, and the zone whose days it is made of: of a configured period what is in its scope,
 /// unless more is said.
-fn asked(common: &Common, arguments: &Arguments) -> Result<(Period, Scope, String)> {
+fn asked(common: &Common, arguments: &Arguments) -> Result<(Period, Scope, Tz)> {
     let set = |names: &[String]| names.iter().cloned().collect::<BTreeSet<_>>();
     let mut scope = Scope {
         controls: set(&arguments.control),
@@ -149,7 +149,7 @@ fn asked(common: &Common, arguments: &Arguments) -> Result<(Period, Scope, Strin
         None => arguments.within.instants(common)?,
         Some(_) => (None, None),
     };
-    let mut timezone = "UTC".to_owned();
+    let mut zone = Tz::UTC;
     let period = match (from, to) {
         (Some(from), Some(to)) => Period { name: None, from, to },
         (None, None) => {
@@ -163,7 +163,7 @@ fn asked(common: &Common, arguments: &Arguments) -> Result<(Period, Scope, Strin
                 scope.sources = set(&period.sources);
             }
             let (from, to) = (period.from(), period.to());
-            timezone = period.zone.to_string();
+            zone = period.zone;
             Period {
                 name: Some(period.name),
                 from,
@@ -175,7 +175,7 @@ fn asked(common: &Common, arguments: &Arguments) -> Result<(Period, Scope, Strin
             return Err(UsageError::error("one of --from and --to is missing", help));
         }
     };
-    Ok((period, scope, timezone))
+    Ok((period, scope, zone))
 }
 
 fn target(arguments: &Arguments) -> Result<Target> {
@@ -212,10 +212,7 @@ fn explained(error: ExportError) -> anyhow::Error {
             "see `evidenced status` for the controls there are, with their criteria and sources"
         }
         ExportError::Store(_) | ExportError::Io(_) | ExportError::Name(_) => {
-            return match error {
-                ExportError::Store(error) => error.into(),
-                error => error.into(),
-            };
+            return error.into();
         }
     };
     UsageError::error(error.to_string(), help)

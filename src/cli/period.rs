@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use chrono::TimeDelta;
+use chrono_tz::Tz;
 use std::io::Write;
 
 use super::exit::{Exit, UsageError};
@@ -29,7 +30,8 @@ exported is a draft.
 
 With --format json: origin, size, as_of, period, state (ahead, running, ended), draft [reasons],
   controls    control, statement, owner, criteria, versions, tests, result (deviations, incomplete,
-              no_evidence, no_deviations or not_tested), deviations, open, coverage_percent
+              no_evidence, no_occurrence, no_deviations or not_tested), deviations, open,
+              coverage_percent
   tests       test, title, doc, resource, applies, passes, severity, max_age, versions, deviations,
               open, sources; of each source, and in its targets of each target: ticks {owed,
               collected, incomplete, failed, missed, unaccounted}, observations {taken, passed,
@@ -59,7 +61,6 @@ pub(super) struct Arguments {
 
 pub(super) fn run(common: &Common, arguments: &Arguments, out: &mut dyn Write) -> Result<Exit> {
     let reader = setup::reader(common)?;
-    start::check_end(&reader)?;
     let newest = reader.leaf(reader.size()?.saturating_sub(1))?;
     let (from, to) = match &arguments.since {
         // The newest leaf itself belongs to it.
@@ -77,7 +78,7 @@ pub(super) fn run(common: &Common, arguments: &Arguments, out: &mut dyn Write) -
             name: None,
             from,
             to,
-            timezone: "UTC".to_owned(),
+            zone: Tz::UTC,
             criteria: Vec::new(),
             sources: Vec::new(),
         },
@@ -93,7 +94,7 @@ pub(super) fn run(common: &Common, arguments: &Arguments, out: &mut dyn Write) -
         }
         _ => window(&select::period(common, arguments.name.as_deref())?),
     };
-    let summary = summary::read(&reader, window)?;
+    let summary = summary::read(&start::hold(&reader)?, window)?;
     match common.format {
         Format::Json => print_json(out, &summary)?,
         Format::Text => text::print(out, &summary, arguments.since.is_some())?,
@@ -113,7 +114,7 @@ pub(super) fn window(period: &config::Period) -> Window {
         name: Some(period.name.clone()),
         from: period.from(),
         to: period.to(),
-        timezone: period.zone.to_string(),
+        zone: period.zone,
         criteria: Criterion::all().filter(named).collect(),
         sources: period.sources.clone(),
     }
@@ -124,10 +125,13 @@ fn exit(summary: &Summary) -> Exit {
         .evidence
         .iter()
         .any(|row| row.ticks.failed + row.ticks.missed + row.ticks.unaccounted > 0);
-    let well = |result| matches!(result, PeriodResult::NoDeviations | PeriodResult::NotTested);
+    let well = |result| matches!(result, PeriodResult::NoDeviations | PeriodResult::NoOccurrence);
     if lost {
         Exit::NotCollected
-    } else if summary.controls.is_empty() || !summary.controls.iter().all(|control| well(control.result)) {
+    } else if summary.controls.is_empty()
+        || !(summary.unjudged.is_empty() && summary.unreadable.is_empty())
+        || !summary.controls.iter().all(|control| well(control.result))
+    {
         Exit::TestFails
     } else {
         Exit::Well

@@ -42,9 +42,8 @@ pub(super) struct Arguments {
 
 pub(super) fn run(common: &Common, arguments: &Arguments, out: &mut dyn Write) -> Result<Exit> {
     let reader = setup::reader(common)?;
-    start::check_end(&reader)?;
     let window = period::window(&select::period(common, arguments.period.as_deref())?);
-    let summary = summary::read(&reader, window)?;
+    let summary = summary::read(&start::hold(&reader)?, window)?;
     let output = &arguments.output;
     let is_page = output.extension().is_some_and(|extension| extension == "html");
     let files = if is_page {

@@ -1,6 +1,6 @@
 //! Observation periods: the months that an audit is about, and what of the configuration is in its scope.
 
-use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeDelta, TimeZone as _, Utc};
+use chrono::{DateTime, Days, NaiveDate, Utc};
 use chrono_tz::Tz;
 use std::ops::Range;
 use std::str::FromStr;
@@ -11,6 +11,7 @@ use super::names::{SourceName, TimeZone};
 use super::problem::there_are;
 use super::section::{Reader, Rejected, Section};
 use super::source::Source;
+use crate::period::window::midnight;
 
 /// An observation period.
 #[derive(Clone, Debug)]
@@ -40,15 +41,6 @@ impl Period {
         let behind = self.last.checked_add_days(Days::new(1)).unwrap_or(self.last);
         midnight(behind, self.zone)
     }
-}
-
-/// The instant at which a day begins: where clocks skip midnight, the end of what they skip.
-fn midnight(day: NaiveDate, zone: Tz) -> DateTime<Utc> {
-    let midnight = day.and_time(NaiveTime::MIN);
-    // No zone has ever skipped more than a day.
-    let mut quarters = (0..=96).map(|quarter| midnight + TimeDelta::minutes(15 * quarter));
-    let found = quarters.find_map(|local| zone.from_local_datetime(&local).earliest());
-    found.map_or(midnight.and_utc(), |found| found.to_utc())
 }
 
 pub(super) const PERIOD_KEYS: [&str; 6] = ["name", "from", "to", "timezone", "criteria", "sources"];
@@ -168,6 +160,8 @@ impl Reader<'_> {
 
 #[cfg(test)]
 mod tests {
+    use chrono::TimeDelta;
+
     use super::super::Config;
     use super::*;
 

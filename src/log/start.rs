@@ -15,7 +15,7 @@ use super::checkpoint::{Checkpoint, Origin, Signer, VerifierKey};
 use super::guard::{self, Slot};
 use super::leaf::{self, Body};
 use super::schema;
-use super::store::{self, Paths, Reader, StoreError, opening, reading};
+use super::store::{self, Held, Paths, Reader, StoreError, opening, reading};
 use super::tree::{self, Frontier, Hash};
 
 mod create;
@@ -122,15 +122,27 @@ pub(super) fn data_version(connection: &Connection) -> Result<i64, StoreError> {
 
 /// The checks of an appender, for a reader: that database and guard fit together, by the end of the log alone.
 pub fn check_end(reader: &Reader) -> Result<(), StoreError> {
+    hold(reader).map(drop)
+}
+
+/// Holds what a reader sees, checked as by [`check_end`].
+pub fn hold(reader: &Reader) -> Result<Held<'_>, StoreError> {
     let connection = reader.connection();
     let key = log_key(connection, reader.origin())?;
     let path = reader.paths().guard();
     let file = File::open(&path).map_err(StoreError::io(&path))?;
-    let slots = guard::read(&file).map_err(StoreError::io(&path))?;
-    let head = load_head(connection, &key)?;
-    match position(connection, &key, &slots, &head.checkpoint)? {
-        Position::Level | Position::OneBatchBehind => Ok(()),
-        Position::Refused(why) => Err(StoreError::Damaged(why)),
+    let read = || guard::read(&file).map_err(StoreError::io(&path));
+    loop {
+        // The guard comes behind the database: read after what is held, it could be ahead of that.
+        let slots = read()?;
+        let held = reader.hold()?;
+        let end = load_head(connection, &key)?;
+        match position(connection, &key, &slots, &end.checkpoint)? {
+            Position::Level | Position::OneBatchBehind => return Ok(held),
+            // Who appends has gone on by more than a batch since.
+            Position::Refused(_) if read()? != slots => {}
+            Position::Refused(why) => return Err(StoreError::Damaged(why)),
+        }
     }
 }
 

@@ -186,7 +186,9 @@ impl Slot {
         }
         self.speaks = Some((seen.outcome, until));
         if seen.at < self.from {
-            self.before = (counts && until > self.from).then_some(at);
+            if counts {
+                self.before = (until > self.from).then_some(at);
+            }
             return;
         }
         self.observations.add(seen.outcome);
@@ -347,6 +349,12 @@ mod tests {
             (52, 1),
             "from 50 to the end, and one in it"
         );
+    }
+
+    #[test]
+    fn what_is_named_before_the_time_is_the_last_look_that_tells() {
+        let (slot, _) = slot(&[(-3, Pass), (-1, Unknown), (60, Pass)]);
+        assert_eq!(slot.before.map(|at| at.snapshot), Some(0));
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub fn assessment_results(summary: &Summary) -> Value {
             "oscal-version": VERSION,
             "props": props([
                 ("log", summary.origin.clone()),
-                ("timezone", summary.period.timezone.clone()),
+                ("timezone", summary.period.zone.to_string()),
                 ("status", if summary.draft.is_empty() { "complete" } else { "draft" }.to_owned()),
             ]),
             "remarks": remarks(summary),
@@ -319,9 +319,10 @@ impl<'a> Oscal<'a> {
         let (state, reason) = match control.result {
             PeriodResult::NoDeviations => ("satisfied", "pass"),
             PeriodResult::Deviations => ("not-satisfied", "fail"),
-            PeriodResult::Incomplete | PeriodResult::NoEvidence | PeriodResult::NotTested => {
-                ("not-satisfied", "other")
-            }
+            PeriodResult::Incomplete
+            | PeriodResult::NoEvidence
+            | PeriodResult::NoOccurrence
+            | PeriodResult::NotTested => ("not-satisfied", "other"),
         };
         let criteria: Vec<_> = control.criteria.iter().map(ToString::to_string).collect();
         let tests = self

@@ -21,7 +21,7 @@ const NAMED: usize = 8;
 
 /// A page that needs no network and no script, and prints.
 pub fn html(summary: &Summary) -> Result<String, ReportError> {
-    let zone = zone(summary);
+    let zone = summary.period.zone;
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
@@ -87,6 +87,7 @@ struct Totals {
     deviations: u64,
     incomplete: u64,
     no_evidence: u64,
+    no_occurrence: u64,
     no_deviations: u64,
     not_tested: u64,
     open: u64,
@@ -233,6 +234,7 @@ fn totals(summary: &Summary) -> Totals {
             PeriodResult::Deviations => &mut totals.deviations,
             PeriodResult::Incomplete => &mut totals.incomplete,
             PeriodResult::NoEvidence => &mut totals.no_evidence,
+            PeriodResult::NoOccurrence => &mut totals.no_occurrence,
             PeriodResult::NoDeviations => &mut totals.no_deviations,
             PeriodResult::NotTested => &mut totals.not_tested,
         } += 1;
@@ -260,10 +262,6 @@ fn days(summary: &Summary, zone: Tz) -> usize {
     let last = date(summary.period.to - TimeDelta::milliseconds(1));
     let between = last.signed_duration_since(date(summary.period.from)).num_days();
     usize::try_from(between + 1).unwrap_or_default()
-}
-
-fn zone(summary: &Summary) -> Tz {
-    summary.period.timezone.parse().unwrap_or(chrono_tz::UTC)
 }
 
 /// A text as a string of a style sheet: every character that could be more than itself by its number.

@@ -17,6 +17,7 @@ pub(super) fn result(control: &ControlRow) -> String {
             "Incomplete: none noted where evidence speaks, which is not all of the time".to_owned()
         }
         PeriodResult::NoEvidence => "No evidence: nobody looked".to_owned(),
+        PeriodResult::NoOccurrence => "No occurrence: there was nothing that its tests apply to".to_owned(),
         PeriodResult::NoDeviations => "No deviations noted".to_owned(),
         PeriodResult::NotTested => "Not tested by a machine".to_owned(),
     }
@@ -28,6 +29,7 @@ pub(super) fn result_name(result: PeriodResult) -> &'static str {
         PeriodResult::Deviations => "deviations",
         PeriodResult::Incomplete => "incomplete",
         PeriodResult::NoEvidence => "no_evidence",
+        PeriodResult::NoOccurrence => "no_occurrence",
         PeriodResult::NoDeviations => "no_deviations",
         PeriodResult::NotTested => "not_tested",
     }

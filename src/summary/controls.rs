@@ -84,6 +84,10 @@ fn result(tests: &[&TestRow], deviations: u64) -> PeriodResult {
         || tallies().any(|of| of.covered_seconds < of.of_seconds || of.observations.unknown > 0)
     {
         PeriodResult::Incomplete
+    } else if tallies()
+        .all(|of| of.observations.taken > 0 && of.observations.taken == of.observations.not_applicable)
+    {
+        PeriodResult::NoOccurrence
     } else {
         PeriodResult::NoDeviations
     }

@@ -14,8 +14,8 @@ use crate::control::TestId;
 use crate::deviations::Judged;
 use crate::duty::{self, Post};
 use crate::log::leaf::{self, Body, By, Heartbeat, Plan as PlanLeaf, Role, Ticks};
-use crate::log::store::Reader;
-use crate::log::tree::Hash;
+use crate::log::store::{Reader, StoreError};
+use crate::log::tree::{self, Hash};
 use crate::period::deviation::Scope;
 use crate::period::ledger::{Fate, Ledger};
 use crate::period::rules::Versions;
@@ -90,13 +90,11 @@ pub(super) fn gather(reader: &Reader, period: &Window) -> Result<Gathered, Summa
     let mut places = Places::default();
     let mut prev = [0; 32];
     let origin = reader.origin().to_string();
-    reader.walk(|seq, hash, bytes| {
+    reader.walk(|seq, _, bytes| {
         let lead = leaf::lead(bytes, &origin, seq, &prev);
-        prev = *hash;
-        let Ok(lead) = lead else {
-            gathered.unreadable.push(seq);
-            return Ok(());
-        };
+        let lead = lead.map_err(|what| StoreError::Damaged(format!("leaf {seq} {what}")))?;
+        // What is held ends as was signed, and each leaf names the hash of the one before it.
+        prev = tree::hash_leaf(bytes);
         if lead
             .source
             .as_deref()

@@ -1,6 +1,6 @@
 //! Each test at each source and target: what was seen, and for how much of the time that speaks.
 
-use chrono::{DateTime, Days, NaiveTime, TimeDelta, TimeZone as _, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::{BTreeMap, HashMap};
 
 use evidenced_collector_api::Covers;
@@ -29,7 +29,7 @@ pub(super) fn rows(
     period: &Window,
 ) -> Result<Vec<TestRow>, SummaryError> {
     let end = period.to.min(gathered.as_of);
-    let days = days(period);
+    let days = period.days();
     let mut found: BTreeMap<TestId, BTreeMap<Scope, Slot>> = BTreeMap::new();
     for (scope, from, to) in scopes(gathered, period, end) {
         let mut slots = slots(gathered, &scope, (from, to), period, &days);
@@ -160,27 +160,6 @@ fn slots(
         }
     }
     slots
-}
-
-/// The instants at which the period's days begin, and its end.
-fn days(period: &Window) -> Vec<DateTime<Utc>> {
-    let zone: chrono_tz::Tz = period.timezone.parse().unwrap_or(chrono_tz::UTC);
-    let mut days = vec![period.from];
-    let mut date = period.from.with_timezone(&zone).date_naive();
-    while let Some(next) = date.checked_add_days(Days::new(1)) {
-        date = next;
-        let midnight = date.and_time(NaiveTime::MIN);
-        let begins = zone.from_local_datetime(&midnight).earliest();
-        let begins = begins.map_or(midnight.and_utc(), |begins| begins.to_utc());
-        if begins >= period.to {
-            break;
-        }
-        if Some(&begins) > days.last() {
-            days.push(begins);
-        }
-    }
-    days.push(period.to);
-    days
 }
 
 /// What evaluations said: one that names the findings of the one before, by the same plan, said the same.

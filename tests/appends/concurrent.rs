@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use evidenced::clock::{self, Clock};
 use evidenced::log::append::{Appender, Receipt};
 use evidenced::log::leaf::Role;
+use evidenced::log::start;
 use evidenced::log::store::{Filter, Paths, Reader};
 use evidenced::log::tree;
 use evidenced::log::verify_store::verify_store;
@@ -60,6 +61,11 @@ fn watch(paths: &Paths, done: &AtomicBool) -> u64 {
             for blob in reader.leaf(entry.seq).unwrap().unwrap().blobs {
                 assert!(reader.payload(&blob.sha256).unwrap().is_some());
             }
+        }
+        for _ in 0..100 {
+            let held = start::hold(&reader).unwrap();
+            let end = held.reader().size().unwrap() - 1;
+            assert!(held.reader().leaf(end).unwrap().is_some());
         }
         rounds += 1;
         if last {

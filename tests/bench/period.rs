@@ -15,6 +15,7 @@ use evidenced::clock::Clock;
 use evidenced::control::{Outcome, Rules, TestResult};
 use evidenced::log::append::{Appender, Draft};
 use evidenced::log::leaf::{Body, By, EvaluationLeaf, Role, Scope, SnapshotLeaf, Trigger};
+use evidenced::log::start;
 use evidenced::log::store::{Paths, Reader};
 use evidenced::period::window::Window;
 use evidenced::plan::{Lists, Maker, Plan, PlannedCollector, PlannedSource};
@@ -68,12 +69,12 @@ fn read(reader: &Reader, sources: usize) -> f64 {
         name: None,
         from: begin(),
         to: begin() + TimeDelta::hours(HOURS),
-        timezone: "UTC".to_owned(),
+        zone: chrono_tz::UTC,
         criteria: Vec::new(),
         sources: Vec::new(),
     };
     let begun = Instant::now();
-    let summary = summary::read(reader, window).unwrap();
+    let summary = summary::read(&start::hold(reader).unwrap(), window).unwrap();
     let took = begun.elapsed().as_secs_f64();
     assert_eq!(summary.evidence.len(), sources);
     assert!(summary.tests.iter().all(|test| test.sources.len() == sources));

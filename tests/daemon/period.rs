@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use evidenced::clock::Clock as _;
+use evidenced::log::start;
 use evidenced::log::store::Reader;
 use evidenced::period::ledger::Counts;
 use evidenced::period::window::Window;
@@ -29,7 +30,7 @@ fn window(from: &str, to: &str) -> Window {
         name: Some("2026-h1".to_owned()),
         from: time(from),
         to: time(to),
-        timezone: "Europe/Berlin".to_owned(),
+        zone: chrono_tz::Europe::Berlin,
         criteria: Vec::new(),
         sources: Vec::new(),
     }
@@ -201,7 +202,7 @@ async fn every_figure_of_a_lived_half_year_is_the_truth() {
     let world = lived().await;
     let reader = world.reader();
     let period = half();
-    let shown = summary::read(&reader, period.clone()).unwrap();
+    let shown = summary::read(&start::hold(&reader).unwrap(), period.clone()).unwrap();
     assert_eq!(
         (shown.state, shown.draft.as_slice()),
         (State::Ended, [].as_slice())
@@ -357,7 +358,7 @@ async fn before_the_end_it_is_a_draft_and_says_what_is_known_by_now() {
     let daemon = world.start().await;
     pass(TimeDelta::days(2)).await;
     daemon.stop().await;
-    let read = |from, to| summary::read(&world.reader(), window(from, to)).unwrap();
+    let read = |from, to| summary::read(&start::hold(&world.reader()).unwrap(), window(from, to)).unwrap();
 
     let running = read("2026-01-01T00:00:00Z", "2026-01-09T00:00:00Z");
     assert_eq!(running.state, State::Running);

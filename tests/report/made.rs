@@ -35,7 +35,7 @@ pub(crate) fn half_year() -> Summary {
             name: Some("2026-h1".to_owned()),
             from: day(0),
             to: day(181) - TimeDelta::hours(1),
-            timezone: "Europe/Berlin".to_owned(),
+            zone: chrono_tz::Europe::Berlin,
             criteria: Vec::new(),
             sources: Vec::new(),
         },

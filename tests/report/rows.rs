@@ -11,7 +11,7 @@ use crate::made::{FORMULA, MARKUP, day, version};
 
 #[expect(clippy::too_many_lines, reason = "a table, a line for each result")]
 pub(crate) fn controls() -> Vec<ControlRow> {
-    use PeriodResult::{Deviations, Incomplete, NoDeviations, NoEvidence, NotTested};
+    use PeriodResult::{Deviations, Incomplete, NoDeviations, NoEvidence, NoOccurrence, NotTested};
     let control = |id: &str, statement: &str, criteria: &[&str], tests: &[&str], result, deviations, open| {
         let criteria = criteria.iter().map(|number| Criterion::parse(number).unwrap());
         ControlRow {
@@ -29,7 +29,7 @@ pub(crate) fn controls() -> Vec<ControlRow> {
                 NotTested => None,
                 NoEvidence => Some(0.0),
                 Incomplete => Some(94.47),
-                Deviations | NoDeviations => Some(100.0),
+                Deviations | NoDeviations | NoOccurrence => Some(100.0),
             },
         }
     };
@@ -103,6 +103,15 @@ pub(crate) fn controls() -> Vec<ControlRow> {
             &["CC6.2", "CC6.3"],
             &[],
             NotTested,
+            0,
+            0,
+        ),
+        control(
+            "changes-are-rolled-back",
+            "A change that fails is rolled back.",
+            &["CC8.1"],
+            &["rollback-approved"],
+            NoOccurrence,
             0,
             0,
         ),

@@ -8,7 +8,6 @@ use std::io::Write;
 
 use super::super::style::{self, Style};
 use crate::period::coverage::Stretch;
-use crate::period::window::Window;
 use crate::summary::{Failed, PeriodResult, State, Summary, TestRow};
 
 /// So many of a list are shown: the rest is in the JSON.
@@ -18,7 +17,7 @@ pub(super) fn print(out: &mut dyn Write, summary: &Summary, since: bool) -> Resu
     let style = Style::of_stdout();
     let told = Told {
         style,
-        zone: zone(&summary.period),
+        zone: summary.period.zone,
     };
     told.head(out, summary, since)?;
     if !since {
@@ -30,10 +29,6 @@ pub(super) fn print(out: &mut dyn Write, summary: &Summary, since: bool) -> Resu
     told.changes(out, summary)?;
     told.people(out, summary)?;
     if since { Ok(()) } else { lost(out, summary) }
-}
-
-fn zone(period: &Window) -> Tz {
-    period.timezone.parse().unwrap_or(chrono_tz::UTC)
 }
 
 struct Told {
@@ -63,7 +58,7 @@ impl Told {
             self.style.strong(name),
             day(period.from),
             day(last),
-            period.timezone,
+            period.zone,
             self.minute(summary.as_of),
         )?;
         if !since {
@@ -126,6 +121,7 @@ impl Told {
             PeriodResult::Deviations => self.style.bad_cell("deviations"),
             PeriodResult::Incomplete => self.style.bad_cell("incomplete"),
             PeriodResult::NoEvidence => self.style.bad_cell("no evidence"),
+            PeriodResult::NoOccurrence => Cell::new("no occurrence"),
             PeriodResult::NoDeviations => Cell::new("no deviations"),
             PeriodResult::NotTested => Cell::new("not tested"),
         }

@@ -15,7 +15,7 @@ pub struct Held<'a> {
 
 impl Reader {
     /// Holds what reads see, until this is dropped.
-    pub fn hold(&self) -> Result<Held<'_>, StoreError> {
+    pub(in crate::log) fn hold(&self) -> Result<Held<'_>, StoreError> {
         let decompressor = zstd::bulk::Decompressor::new()
             .map_err(|error| StoreError::Damaged(format!("no decompressor: {error}")))?;
         self.connection().execute_batch("BEGIN").map_err(reading)?;
