@@ -42,6 +42,7 @@ use super::tree::{self, Hash};
 mod copying;
 mod outbox;
 mod reader;
+mod walking;
 
 pub use copying::Held;
 pub use outbox::{OpenAlert, Posted, ToCompare, Waiting};

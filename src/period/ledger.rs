@@ -98,7 +98,8 @@ impl Ledger {
     /// A leaf accounts for ticks: of one target, or of all.
     pub fn enter(&mut self, ticks: Ticks, target: Option<&str>, fate: Fate) {
         let first = self.ticks.partition_point(|tick| *tick < ticks.first);
-        let behind = self.ticks.partition_point(|tick| *tick <= ticks.last);
+        let within = self.ticks[first..].iter().take_while(|tick| **tick <= ticks.last);
+        let behind = first + within.count();
         if first == behind {
             return;
         }

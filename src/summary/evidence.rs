@@ -11,7 +11,7 @@ use crate::period::ledger::{Account, Hole};
 pub(super) type Accounts = BTreeMap<Post, Vec<Account>>;
 
 pub(super) fn accounts(gathered: &Gathered) -> Accounts {
-    let ledgers = gathered.ledgers.iter();
+    let ledgers = gathered.ledgers();
     ledgers
         .map(|(post, ledger)| (post.clone(), ledger.close()))
         .collect()

@@ -15,7 +15,7 @@ use crate::deviations::Judged;
 use crate::duty::{self, Post};
 use crate::log::leaf::{self, Body, By, Heartbeat, Plan as PlanLeaf, Role, Ticks};
 use crate::log::store::{Reader, StoreError};
-use crate::log::tree::{self, Hash};
+use crate::log::tree::Hash;
 use crate::period::deviation::Scope;
 use crate::period::ledger::{Fate, Ledger};
 use crate::period::rules::Versions;
@@ -34,7 +34,7 @@ pub(super) struct Gathered {
     pub(super) max_ages: HashMap<u64, HashMap<TestId, TimeDelta>>,
     pub(super) plans: Vec<PlanSeen>,
     pub(super) scopes: Vec<ScopeSeen>,
-    pub(super) ledgers: BTreeMap<Post, Ledger>,
+    books: BTreeMap<Post, Book>,
     /// When each was in the plans.
     pub(super) posts: BTreeMap<Post, Span>,
     /// When each was in scope.
@@ -44,8 +44,15 @@ pub(super) struct Gathered {
     pub(super) heartbeats: Vec<(DateTime<Utc>, String, Heartbeat)>,
     pub(super) people: People,
     pub(super) unreadable: Vec<u64>,
-    /// The newest instant that each post's leaves speak for.
-    newest: BTreeMap<Post, DateTime<Utc>>,
+}
+
+/// What the leaves of a post account for.
+#[derive(Default)]
+struct Book {
+    /// None of what no daemon owes.
+    ledger: Option<Ledger>,
+    /// The newest instant that they speak for.
+    newest: Option<DateTime<Utc>>,
 }
 
 /// From when on something was there, and until when; open ends where it was there before the log began, or still is.
@@ -90,11 +97,11 @@ pub(super) fn gather(reader: &Reader, period: &Window) -> Result<Gathered, Summa
     let mut places = Places::default();
     let mut prev = [0; 32];
     let origin = reader.origin().to_string();
-    reader.walk(|seq, _, bytes| {
+    reader.walk(|seq, hash, bytes| {
         let lead = leaf::lead(bytes, &origin, seq, &prev);
         let lead = lead.map_err(|what| StoreError::Damaged(format!("leaf {seq} {what}")))?;
         // What is held ends as was signed, and each leaf names the hash of the one before it.
-        prev = tree::hash_leaf(bytes);
+        prev = *hash;
         if lead
             .source
             .as_deref()
@@ -104,8 +111,7 @@ pub(super) fn gather(reader: &Reader, period: &Window) -> Result<Gathered, Summa
         }
         match lead.kind {
             "snapshot" => {
-                let (Ok(part), Some(at)) = (serde_json::from_slice::<SnapshotPart>(bytes), places.of(&lead))
-                else {
+                let (Ok(part), Some(at)) = (places.own(&lead), places.of(&lead)) else {
                     gathered.unreadable.push(seq);
                     return Ok(());
                 };
@@ -119,13 +125,13 @@ pub(super) fn gather(reader: &Reader, period: &Window) -> Result<Gathered, Summa
                     .and_then(|snapshot| places.snapshots.get(&snapshot).copied());
                 // One of another source.
                 let Some((series, at)) = place else { return Ok(()) };
-                let (Some(plan), Ok(time)) = (lead.plan, DateTime::parse_from_rfc3339(lead.time)) else {
+                let (Some(plan), Some(time)) = (lead.plan, lead.instant()) else {
                     gathered.unreadable.push(seq);
                     return Ok(());
                 };
                 let judgement = Judgement {
                     evaluation: seq,
-                    time: time.to_utc(),
+                    time,
                     plan,
                     findings: places.findings(bytes),
                 };
@@ -151,7 +157,7 @@ impl Gathered {
             .iter()
             .flat_map(|stretch| stretch.schedules.keys())
             .collect();
-        let ledgers = posts
+        let books = posts
             .into_iter()
             .filter(|post| period.has_source(&post.source))
             .map(|post| {
@@ -159,7 +165,11 @@ impl Gathered {
                 let instant = TimeDelta::milliseconds(1);
                 let until = period.to.min(as_of + instant) - instant;
                 let ticks = duty::ticks(&stretches, post, period.from - instant, until);
-                (post.clone(), Ledger::new(ticks.collect()))
+                let book = Book {
+                    ledger: Some(Ledger::new(ticks.collect())),
+                    newest: None,
+                };
+                (post.clone(), book)
             });
         Ok(Self {
             size,
@@ -169,25 +179,22 @@ impl Gathered {
             max_ages: HashMap::new(),
             plans: Vec::new(),
             scopes: Vec::new(),
-            ledgers: ledgers.collect(),
+            books: books.collect(),
             posts: BTreeMap::new(),
             targets: BTreeMap::new(),
             looks: BTreeMap::new(),
             heartbeats: Vec::new(),
             people: People::default(),
             unreadable: Vec::new(),
-            newest: BTreeMap::new(),
         })
     }
 
     fn add_snapshot(&mut self, seq: u64, (scope, post): (&Scope, &Post), part: &SnapshotPart) -> Look {
-        if let Some(tick) = part.tick {
-            let fate = Fate::Collected {
-                complete: part.complete,
-            };
-            self.enter(post, Ticks::one(tick), Some(&scope.target), fate);
-        }
-        self.reach(post, part.covers.until());
+        let fate = Fate::Collected {
+            complete: part.complete,
+        };
+        let ticks = part.tick.map(|tick| (Ticks::one(tick), fate));
+        self.enter(post, Some(&scope.target), ticks, part.covers.until());
         Look {
             snapshot: seq,
             covers: part.covers,
@@ -196,18 +203,29 @@ impl Gathered {
         }
     }
 
-    fn enter(&mut self, post: &Post, ticks: Ticks, target: Option<&str>, fate: Fate) {
-        if let Some(ledger) = self.ledgers.get_mut(post) {
+    /// A leaf of a post speaks for an instant, and accounts for ticks.
+    fn enter(
+        &mut self,
+        post: &Post,
+        target: Option<&str>,
+        ticks: Option<(Ticks, Fate)>,
+        instant: DateTime<Utc>,
+    ) {
+        let book = match self.books.get_mut(post) {
+            Some(book) => book,
+            None => self.books.entry(post.clone()).or_default(),
+        };
+        if let (Some(ledger), Some((ticks, fate))) = (&mut book.ledger, ticks) {
             ledger.enter(ticks, target, fate);
         }
-        self.reach(post, ticks.last);
+        let instant = ticks.map_or(instant, |(ticks, _)| ticks.last.max(instant));
+        book.newest = book.newest.max(Some(instant));
     }
 
-    fn reach(&mut self, post: &Post, instant: DateTime<Utc>) {
-        match self.newest.get_mut(post) {
-            Some(newest) => *newest = instant.max(*newest),
-            None => _ = self.newest.insert(post.clone(), instant),
-        }
+    /// The ticks owed by each post, and what became of them.
+    pub(super) fn ledgers(&self) -> impl Iterator<Item = (&Post, &Ledger)> {
+        let books = self.books.iter();
+        books.filter_map(|(post, book)| Some((post, book.ledger.as_ref()?)))
     }
 
     fn add_other(
@@ -249,17 +267,14 @@ impl Gathered {
             Some(Body::Failure(failure)) => {
                 if let Some(tick) = failure.tick {
                     let post = Post::new(failure.collector, failure.source);
-                    self.enter(&post, Ticks::one(tick), failure.target.as_deref(), Fate::Failed);
+                    let ticks = Some((Ticks::one(tick), Fate::Failed));
+                    self.enter(&post, failure.target.as_deref(), ticks, tick);
                 }
             }
             Some(Body::Missed(missed)) => {
                 let post = Post::new(missed.collector, missed.source);
-                self.enter(
-                    &post,
-                    missed.ticks,
-                    missed.target.as_deref(),
-                    Fate::Missed(missed.reason),
-                );
+                let ticks = Some((missed.ticks, Fate::Missed(missed.reason)));
+                self.enter(&post, missed.target.as_deref(), ticks, missed.ticks.last);
             }
             Some(Body::Heartbeat(heartbeat)) => self.heartbeats.push((time, boot(), heartbeat)),
             Some(Body::Exception(exception)) => self.people.excepted(time, &exception),
@@ -323,7 +338,7 @@ impl Gathered {
     }
 
     fn add_scope(&mut self, seq: u64, time: DateTime<Utc>, post: Post, targets: BTreeSet<String>) {
-        if let Some(ledger) = self.ledgers.get_mut(&post) {
+        if let Some(ledger) = self.books.get_mut(&post).and_then(|book| book.ledger.as_mut()) {
             ledger.enter_scope(targets.iter().cloned());
         }
         let first = !self.scopes.iter().any(|scope| scope.post == post);
@@ -391,8 +406,10 @@ impl Gathered {
             .posts
             .iter()
             .filter(|(_, span)| span.until.is_none_or(|until| until >= period.to));
-        let behind =
-            in_force.filter(|(post, _)| self.newest.get(post).is_none_or(|newest| *newest < period.to));
+        let behind = in_force.filter(|(post, _)| {
+            let newest = self.books.get(post).and_then(|book| book.newest);
+            newest.is_none_or(|newest| newest < period.to)
+        });
         behind
             .map(|(post, _)| {
                 format!(

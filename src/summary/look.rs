@@ -1,6 +1,7 @@
 //! Looks at targets, as a walk over the log finds them: many, so that little is kept of each and nothing is copied for it.
 
 use chrono::{DateTime, Utc};
+use serde::de::DeserializeOwned;
 use std::collections::HashMap;
 
 use evidenced_collector_api::Covers;
@@ -62,6 +63,19 @@ impl Places {
             .push((scope, Post::new(collector, source), Vec::new()));
         self.index.insert(self.key.clone(), self.series.len() - 1);
         Some(self.series.len() - 1)
+    }
+
+    /// What a snapshot's leaf says behind its lead and before its blobs.
+    pub(super) fn own<T: DeserializeOwned>(&mut self, lead: &leaf::Lead<'_>) -> serde_json::Result<T> {
+        // Inside a string the quotes would be escaped, so this is the field itself.
+        let fields = lead.rest.strip_suffix('}').unwrap_or(lead.rest);
+        let end = memchr::memmem::find(fields.as_bytes(), b",\"blobs\":[");
+        let fields = &fields[..end.unwrap_or(fields.len())];
+        self.key.clear();
+        self.key.push('{');
+        self.key.push_str(fields.strip_prefix(',').unwrap_or(fields));
+        self.key.push('}');
+        serde_json::from_str(&self.key)
     }
 
     /// The digest of an evaluation's findings.

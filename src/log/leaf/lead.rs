@@ -4,7 +4,9 @@
 //! in this order and each only if the kind has it, `snapshot`, `plan`, `collector`, `source` and `target`: they are
 //! what the `entry` table indexes.
 
+use chrono::{DateTime, NaiveDate, Utc};
 use std::borrow::Cow;
+use std::ops::Range;
 
 use super::super::tree::Hash;
 
@@ -25,6 +27,19 @@ pub struct Lead<'a> {
     pub source: Option<Cow<'a, str>>,
     /// The target's name.
     pub target: Option<Cow<'a, str>>,
+    /// The leaf's other fields, behind a comma, and the brace that ends it.
+    pub rest: &'a str,
+}
+
+impl Lead<'_> {
+    /// When it was appended.
+    pub fn instant(&self) -> Option<DateTime<Utc>> {
+        let number = |range: Range<usize>| self.time.get(range)?.parse().ok();
+        let year = i32::try_from(number(0..4)?).ok()?;
+        let date = NaiveDate::from_ymd_opt(year, number(5..7)?, number(8..10)?)?;
+        let time = date.and_hms_milli_opt(number(11..13)?, number(14..16)?, number(17..19)?, number(20..23)?);
+        time.map(|time| time.and_utc())
+    }
 }
 
 /// Reads the beginning of leaf `seq` of `log`, whose previous leaf has the hash `prev`; or says what is wrong.
@@ -90,6 +105,7 @@ pub fn lead<'a>(bytes: &'a [u8], log: &str, seq: u64, prev: &Hash) -> Result<Lea
         collector,
         source,
         target,
+        rest: rest.0,
     })
 }
 
@@ -166,5 +182,41 @@ impl<'a> Cursor<'a> {
                 .map_err(|_| ());
         }
         Ok(Some(Cow::Borrowed(&quoted[1..at])))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instant_is_what_its_text_says() {
+        for time in [
+            "2026-11-21T22:47:06.123Z",
+            "2024-02-29T00:00:00.000Z",
+            "0001-01-01T23:59:59.999Z",
+        ] {
+            let lead = Lead {
+                time,
+                ..Lead::default()
+            };
+            let instant = DateTime::parse_from_rfc3339(time).unwrap().to_utc();
+            assert_eq!(lead.instant(), Some(instant));
+        }
+        for time in [
+            "",
+            "2026-02-30T22:47:06.123Z",
+            "2026-13-01T00:00:00.000Z",
+            "2026-01-01T24:00:00.000Z",
+        ] {
+            assert_eq!(
+                Lead {
+                    time,
+                    ..Lead::default()
+                }
+                .instant(),
+                None
+            );
+        }
     }
 }

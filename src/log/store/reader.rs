@@ -335,22 +335,6 @@ impl Reader {
         Ok(())
     }
 
-    /// Goes through all leaves, oldest first: each with its hash and its bytes.
-    pub fn walk<E: From<StoreError>>(
-        &self,
-        mut visit: impl FnMut(u64, &Hash, &[u8]) -> Result<(), E>,
-    ) -> Result<(), E> {
-        let sql = "SELECT seq, hash, bytes FROM leaf ORDER BY seq";
-        let mut statement = self.connection.prepare_cached(sql).map_err(reading)?;
-        let mut rows = statement.query([]).map_err(reading)?;
-        while let Some(row) = rows.next().map_err(reading)? {
-            let (seq, hash): (u64, Hash) = (row.get(0).map_err(reading)?, row.get(1).map_err(reading)?);
-            let bytes = row.get_ref(2).and_then(|bytes| Ok(bytes.as_blob()?));
-            visit(seq, &hash, bytes.map_err(reading)?)?;
-        }
-        Ok(())
-    }
-
     /// The newest evaluation of a snapshot.
     pub fn evaluation_of(&self, snapshot: u64) -> Result<Option<u64>, StoreError> {
         self.connection
