@@ -3,7 +3,6 @@
 //!
 //! The log is gone through a few times instead of being held: what is kept in memory is a few dozen bytes for each leaf and blob.
 
-use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -17,9 +16,11 @@ use crate::log::store::{Held, StoreError};
 use crate::log::tree::Hash;
 
 mod chosen;
+mod measure;
 mod scope;
 
 use chosen::{Log, damaged, each_chosen};
+use measure::Measure;
 use scope::InScope;
 
 /// What is to be handed over.
@@ -135,43 +136,8 @@ enum Item {
     Withheld,
 }
 
-/// Size and digests of a file.
-#[derive(Clone)]
-struct Measure {
-    size: u64,
-    crc: crc32fast::Hasher,
-    sha256: Sha256,
-}
-
-impl Measure {
-    fn entry(&self, name: &str) -> Entry {
-        Entry {
-            name: name.to_owned(),
-            size: self.size,
-            crc: self.crc.clone().finalize(),
-        }
-    }
-}
-
-impl Write for Measure {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.size += bytes.len() as u64;
-        self.crc.update(bytes);
-        self.sha256.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 fn measured(emit: impl FnOnce(&mut dyn Write) -> Result<(), ExportError>) -> Result<Measure, ExportError> {
-    let mut measure = Measure {
-        size: 0,
-        crc: crc32fast::Hasher::new(),
-        sha256: Sha256::new(),
-    };
+    let mut measure = Measure::default();
     emit(&mut measure).map(|()| measure)
 }
 
@@ -235,7 +201,8 @@ fn readme(log: &Log, manifest: &Manifest) -> String {
 
 /// What is handed over besides leaves, and every file as it will be.
 struct Gathered {
-    leaves: u64,
+    /// The file of the leaves.
+    leaves: Measure,
     /// Sorted by digest, with their sizes.
     blobs: Vec<(Hash, u64)>,
     withheld: Vec<Withheld>,
@@ -254,7 +221,10 @@ impl Gathered {
     fn of(held: &Held<'_>, log: &Log, order: &Order) -> Result<Self, ExportError> {
         let scope = InScope::of(&order.scope, log, held.reader())?;
         let mut named: HashMap<Hash, Named> = HashMap::new();
+        let mut leaves = Measure::default();
         each_chosen::<ExportError>(held, log, |seq, bytes| {
+            leaves.write_all(bytes)?;
+            leaves.write_all(b"\n")?;
             let blobs = leaf::blobs(bytes).ok_or_else(|| damaged(seq, &"it does not end with its blobs"))?;
             let is_wanted = !blobs.is_empty() && scope.wants(bytes, &log.chooser);
             for BlobRef {
@@ -304,7 +274,7 @@ impl Gathered {
         blobs.sort_unstable();
         withheld.sort_unstable_by_key(|line| line.sha256);
         Ok(Self {
-            leaves: log.chosen.len() as u64,
+            leaves,
             blobs,
             withheld,
             files: BTreeMap::new(),
@@ -329,7 +299,7 @@ impl Gathered {
             draft,
             scope: order.scope.clone(),
             counts: Counts {
-                leaves: self.leaves,
+                leaves: log.chosen.len() as u64,
                 blobs: self.blobs.len() as u64,
                 withheld: self.withheld.len() as u64,
                 checkpoints: log.notes.len() as u64,
@@ -338,7 +308,11 @@ impl Gathered {
     }
 
     fn measure(&self, held: &Held<'_>, log: &Log, item: &Item) -> Result<Measure, ExportError> {
-        measured(|out| self.emit(held, log, item, out))
+        match item {
+            Item::Hashes => Ok(log.hashes.clone()),
+            Item::Leaves => Ok(self.leaves.clone()),
+            item => measured(|out| self.emit(held, log, item, out)),
+        }
     }
 
     /// Writes a file's bytes.
@@ -364,13 +338,13 @@ impl Gathered {
     fn sums(&self, out: &mut dyn Write) -> Result<(), ExportError> {
         let split = blob_path(&[0; 32]);
         for (name, (_, measure)) in self.files.range(..split.clone()) {
-            writeln!(out, "{}  {name}", hex::encode(measure.sha256.clone().finalize()))?;
+            writeln!(out, "{}  {name}", measure.digest())?;
         }
         for (sha256, _) in &self.blobs {
             writeln!(out, "{}  {}", hex::encode(sha256), blob_path(sha256))?;
         }
         for (name, (_, measure)) in self.files.range(split..) {
-            writeln!(out, "{}  {name}", hex::encode(measure.sha256.clone().finalize()))?;
+            writeln!(out, "{}  {name}", measure.digest())?;
         }
         Ok(())
     }

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::io::Write as _;
 
+use super::measure::Measure;
 use super::{ExportError, Order};
 use crate::bundle::contents::{self, Chooser};
 use crate::log::checkpoint::VerifierKey;
@@ -21,6 +23,8 @@ pub(super) struct Log {
     pub(super) root: Hash,
     /// The newest leaf's time.
     pub(super) newest: String,
+    /// The file of all hashes.
+    pub(super) hashes: Measure,
     pub(super) chosen: Vec<u64>,
     pub(super) chooser: Chooser,
     pub(super) plans: HashMap<u64, Option<Lists>>,
@@ -37,6 +41,7 @@ impl Log {
         let origin = held.reader().origin().as_str();
         let mut chooser = Chooser::new(order.period.from, order.period.to);
         let (mut frontier, mut prev, mut newest) = (Frontier::default(), [0; 32], String::new());
+        let mut hashes = Measure::default();
         let mut signed = notes.iter();
         let mut next = signed.next();
         held.reader().walk::<ExportError>(|seq, hash, bytes| {
@@ -44,6 +49,7 @@ impl Log {
             chooser.see(&contents::outline(seq, &lead, bytes).map_err(|error| damaged(seq, &error))?);
             lead.time.clone_into(&mut newest);
             prev = *hash;
+            hashes.write_all(hash)?;
             frontier.push(0, prev, |_, _, _| {});
             while let Some((size, note)) = next.filter(|(size, _)| *size == frontier.size()) {
                 let checkpoint = key.verify(note).map_err(|error| damaged(seq, &error))?;
@@ -82,6 +88,7 @@ impl Log {
             size,
             root: frontier.root(),
             newest,
+            hashes,
             chosen,
             chooser,
             plans,
