@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use crate::control::{Control, ControlResult};
-use crate::log::leaf::{Attachment, Body};
+use crate::log::leaf::{Attachment, BlobRef, Body, Role};
 use crate::log::store::{Reader, StoreError};
 use crate::period::manual::{Account, Duty, Evidence, account};
 use crate::plan::{Plan, PlanError};
@@ -30,6 +30,8 @@ pub struct Attached {
     pub sealed: DateTime<Utc>,
     /// What it says.
     pub attachment: Attachment,
+    /// The file.
+    pub file: Option<BlobRef>,
 }
 
 /// Every attachment of the log, the oldest first.
@@ -42,6 +44,7 @@ pub fn attachments(reader: &Reader) -> Result<Vec<Attached>, StoreError> {
                 seq,
                 sealed: leaf.time,
                 attachment,
+                file: leaf.blobs.into_iter().find(|blob| blob.role == Role::File),
             });
         }
     }

@@ -10,6 +10,7 @@ use crate::control::{Criterion, Severity};
 use crate::log::store::{Held, StoreError};
 use crate::period::coverage::Stretch;
 use crate::period::ledger::Counts;
+use crate::period::manual::Within;
 use crate::period::slot::{At, Observations};
 use crate::period::window::Window;
 use crate::plan::PlanError;
@@ -20,10 +21,12 @@ mod evidence;
 mod failures;
 mod gather;
 mod look;
+mod manual;
 mod tested;
 
 pub use changes::{Change, Downtime, Person};
 pub use failures::{Failed, Sighting};
+pub use manual::{AttachmentRow, BareRow, CalendarRow, DueRow, ManualRow, OverdueRow};
 
 /// What the log tells of a stretch of time.
 #[derive(Debug, Serialize)]
@@ -44,6 +47,10 @@ pub struct Summary {
     pub controls: Vec<ControlRow>,
     /// The tests that serve them, by id.
     pub tests: Vec<TestRow>,
+    /// The evidence that people owe for the controls in scope, by control.
+    pub manual: Vec<ManualRow>,
+    /// What people attached within the period to what is in scope, and what the rows before name of earlier and later.
+    pub attachments: Vec<AttachmentRow>,
     /// What was collected, by collector, source and target.
     pub evidence: Vec<EvidenceRow>,
     /// Every stretch in which one of the tests failed, and every event on which one did.
@@ -89,13 +96,13 @@ pub struct ControlRow {
     pub versions: Vec<VersionRow>,
     /// The tests that serve it.
     pub tests: Vec<String>,
-    /// What came of it.
+    /// What came of it, of its tests and of the evidence that people owe for it.
     pub result: PeriodResult,
-    /// How many deviations its tests have, and how many of them go on.
+    /// How many deviations its tests have and its evidence, and how many of them go on.
     pub deviations: u64,
     /// Those that go on.
     pub open: u64,
-    /// The least coverage of its tests, in percent, rounded down.
+    /// The least coverage of its tests and its evidence, in percent, rounded down.
     pub coverage_percent: Option<f64>,
 }
 
@@ -103,17 +110,17 @@ pub struct ControlRow {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PeriodResult {
-    /// A test failed at least once.
+    /// A test failed at least once, or evidence that people owe was overdue.
     Deviations,
     /// None failed where it was looked, but some of the time nothing speaks for, or nobody could say.
     Incomplete,
-    /// Nobody looked.
+    /// Nobody looked, or gave anything.
     NoEvidence,
     /// Evidence speaks for the whole of the time, and there never was anything that a test applies to.
     NoOccurrence,
-    /// None failed, and evidence speaks for the whole of the time.
+    /// None failed, what was due was given, and evidence speaks for the whole of the time.
     NoDeviations,
-    /// No test serves it.
+    /// No test serves it, and nobody owes evidence for it.
     NotTested,
 }
 
@@ -280,16 +287,30 @@ pub fn read(held: &Held<'_>, period: Window) -> Result<Summary, SummaryError> {
     };
     let accounts = evidence::accounts(&gathered);
     let mut tests = tested::rows(reader, &mut gathered, &accounts, &period)?;
-    let deviations = failures::within(reader, &gathered, &period, &mut tests)?;
-    let controls = controls::rows(&gathered.versions, &tests, &deviations, &period, as_of);
+    let (deviations, responses) = failures::within(reader, &gathered, &period, &mut tests)?;
+    let mut controls = controls::rows(&gathered.versions, &tests, &deviations, &period, as_of);
+    let within = Within {
+        from: period.from,
+        to: period.to,
+        now: as_of,
+        begun: gathered.versions.begun,
+    };
+    let brought = manual::brought(reader, &controls, &responses, &period, within)?;
+    manual::join(&mut controls, &brought.rows);
+    let mut draft = gathered.draft(&period);
+    if state == State::Ended {
+        draft.extend(manual::draft(&brought.rows, &period));
+    }
     let mut summary = Summary {
         origin: reader.origin().to_string(),
         size: gathered.size,
         as_of,
         state,
-        draft: gathered.draft(&period),
+        draft,
         controls,
         tests,
+        manual: brought.rows,
+        attachments: brought.attachments,
         evidence: evidence::rows(&accounts),
         deviations,
         changes: changes::rows(&gathered, &period),
@@ -299,13 +320,26 @@ pub fn read(held: &Held<'_>, period: Window) -> Result<Summary, SummaryError> {
         unreadable: gathered.unreadable,
         period,
     };
-    summary.keep_controls(|_| true);
+    summary.keep(|_| true);
     Ok(summary)
 }
 
 impl Summary {
-    /// Leaves out other controls than these, and the tests that serve none that stays, with their deviations.
+    /// Leaves out other controls than these, with what people brought for them, and the tests that serve none that stays, with
+    /// their deviations.
     pub fn keep_controls(&mut self, wanted: impl Fn(&str) -> bool) {
+        self.keep(wanted);
+        let (controls, criteria) = (&self.controls, &self.period.criteria);
+        let is_meant = |attached: &AttachmentRow| {
+            let is_of = |id: &String| controls.iter().any(|control| control.control == *id);
+            let mut numbers = attached.criteria.iter();
+            attached.controls.iter().any(is_of)
+                || numbers.any(|number| criteria.iter().any(|criterion| criterion.number() == number))
+        };
+        self.attachments.retain(is_meant);
+    }
+
+    fn keep(&mut self, wanted: impl Fn(&str) -> bool) {
         self.controls.retain(|control| wanted(&control.control));
         let controls = &self.controls;
         self.tests
@@ -313,5 +347,7 @@ impl Summary {
         let tests = &self.tests;
         self.deviations
             .retain(|failed| tests.iter().any(|test| test.test == failed.test));
+        let of_control = |row: &ManualRow| controls.iter().any(|control| control.control == row.control);
+        self.manual.retain(of_control);
     }
 }

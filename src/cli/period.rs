@@ -13,6 +13,7 @@ use crate::log::start;
 use crate::period::window::Window;
 use crate::summary::{self, PeriodResult, Summary};
 
+mod manual;
 mod text;
 
 /// What an observation period shows: coverage, results, deviations, gaps and changes
@@ -28,6 +29,10 @@ backwards. Snapshots that are not of the whole population, and results that are 
 nothing. Percentages are rounded down. Until something is sealed from behind the end, what is
 exported is a draft.
 
+Evidence that people owe belongs to the period that its due date ends, and counts from when it was
+sealed until it is older than the control allows. Overdue is a deviation, also once it was given.
+A period's sources leave no manual evidence out: it comes from none. Its criteria do.
+
 With --format json: origin, size, as_of, period, state (ahead, running, ended), draft [reasons],
   controls    control, statement, owner, criteria, versions, tests, result (deviations, incomplete,
               no_evidence, no_occurrence, no_deviations or not_tested), deviations, open,
@@ -39,6 +44,16 @@ With --format json: origin, size, as_of, period, state (ahead, running, ended), 
               coverage_percent, longest {from, to, seconds, target, why}, before, first and last
               {snapshot, time}, and days: a character for each day (P passed, F failed, U unknown,
               E excepted, N nothing to test, in lower case only inferred, - nothing, . outside)
+  manual      of each control that people owe evidence for: control, owner, calendars [{from, until,
+              every, timezone, grace, max_age}], result, state (as in status, at the period's end),
+              dues [{day, due, grace_ends, state (on_time, late, met_overdue, overdue, grace, ahead),
+              given}], next, overdue [{day, due, from, to, state (open, given, owed_no_more), by,
+              seconds, open_at_start, open_at_end, notified, acknowledged}], before, further, bare
+              [{from, to, seconds, after}], covered_seconds, of_seconds, coverage_percent, and days
+              (G given, c evidence counts, O overdue, - none counts, . outside or not owed)
+  attachments seq, time, title, controls, criteria, covers, file, media_type, size, sha256 (of the
+              blob), prepared_by, approved_by, recorded_by, note, self_approved; so are given,
+              before (what counts at the period's beginning) and further
   evidence    collector, source, target, ticks, holes [{first, last, ticks, fate, why}]
   deviations  as the verb of that name has them, with open_at_start and open_at_end
   changes, downtime, people, unjudged, unreadable

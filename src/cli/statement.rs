@@ -4,6 +4,7 @@ use anyhow::Result;
 
 use super::exit::UsageError;
 use super::style;
+pub(super) use crate::log::leaf::is_same_person;
 
 /// A name: of a person, or of a ticket.
 pub(super) const NAME: usize = 200;
@@ -40,12 +41,6 @@ pub(super) fn checked(flag: &str, text: &str, longest: usize) -> Result<String> 
 /// The same for a text that need not be given.
 pub(super) fn checked_if_given(flag: &str, text: Option<&str>, longest: usize) -> Result<Option<String>> {
     text.map(|text| checked(flag, text, longest)).transpose()
-}
-
-/// Whether two names are of the same person, as far as names tell.
-pub(super) fn is_same_person(a: &str, b: &str) -> bool {
-    let words = |name: &str| -> Vec<String> { name.split_whitespace().map(str::to_lowercase).collect() };
-    words(a) == words(b)
 }
 
 /// Whether a name is that of a login: `ann`, also as `Ann`, `ann@example.org`, or by whom root was become.

@@ -17,6 +17,10 @@ use serde::Serialize;
 use crate::control::{Manual, Outcome};
 use crate::log::leaf::Days;
 
+mod course;
+
+pub use course::{Bare, Course, Within, course};
+
 /// Evidence that was attached for a control.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Evidence {

@@ -5,6 +5,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 
 use super::deviation::Deviation;
+use super::manual::Overdue;
 use crate::log::leaf::{Acknowledgement, Alert, AlertState, Event};
 
 /// Alerts of failing tests, and what became of them.
@@ -13,6 +14,8 @@ pub struct Responses {
     /// By the leaf that opened them.
     alerts: BTreeMap<u64, Known>,
     by_test: BTreeMap<String, Vec<u64>>,
+    /// Of evidence that people owe, by control: when people were told that it was overdue.
+    by_control: BTreeMap<String, Vec<(u64, DateTime<Utc>)>>,
 }
 
 #[derive(Debug)]
@@ -71,17 +74,24 @@ pub struct Response {
 }
 
 impl Responses {
-    /// Adds an alert's leaf, later in the log than those before it. Only those of failing tests count.
+    /// Adds an alert's leaf, later in the log than those before it. Only those of failing tests and of evidence that is overdue
+    /// count.
     pub fn add_alert(&mut self, seq: u64, time: DateTime<Utc>, alert: &Alert) {
         match (
             alert.state,
             alert.alert.and_then(|opened| self.alerts.get_mut(&opened)),
         ) {
             (AlertState::Opened | AlertState::Noticed, _) => {
-                let (Event::TestFailing, Some(test)) = (alert.event, &alert.test) else {
-                    return;
-                };
-                self.by_test.entry(test.clone()).or_default().push(seq);
+                match (alert.event, &alert.test, &alert.control) {
+                    (Event::TestFailing, Some(test), _) => {
+                        self.by_test.entry(test.clone()).or_default().push(seq);
+                    }
+                    (Event::ManualOverdue, _, Some(control)) => {
+                        let alerts = self.by_control.entry(control.clone()).or_default();
+                        alerts.push((seq, time));
+                    }
+                    _ => return,
+                }
                 let known = Known {
                     collector: alert.collector.clone(),
                     source: alert.source.clone(),
@@ -151,21 +161,42 @@ impl Responses {
                 .acknowledged
                 .extend(known.said.iter().filter(since).cloned());
         }
-        response.acknowledged.sort_by_key(|said| said.seq);
-        for said in &response.acknowledged {
+        response.settled()
+    }
+
+    /// What was done about evidence that was overdue: by the alerts of its control from while it was.
+    pub fn to_overdue(&self, control: &str, overdue: &Overdue) -> Response {
+        let mut response = Response::default();
+        for (opened, at) in self.by_control.get(control).into_iter().flatten() {
+            let is_of = overdue.from <= *at && overdue.to.is_none_or(|to| *at <= to);
+            let Some(known) = self.alerts.get(opened).filter(|_| is_of) else {
+                continue;
+            };
+            response.notified = response.notified.or_else(|| known.delivered.first().cloned());
+            response.acknowledged.extend(known.said.iter().cloned());
+        }
+        response.settled()
+    }
+}
+
+impl Response {
+    /// With what was said in the order of the log, and of each field what was said last.
+    fn settled(mut self) -> Self {
+        self.acknowledged.sort_by_key(|said| said.seq);
+        for said in &self.acknowledged {
             let what = &said.what;
             for (kept, new) in [
-                (&mut response.ticket, &what.ticket),
-                (&mut response.cause, &what.cause),
-                (&mut response.correction, &what.correction),
-                (&mut response.response, &what.response),
+                (&mut self.ticket, &what.ticket),
+                (&mut self.cause, &what.cause),
+                (&mut self.correction, &what.correction),
+                (&mut self.response, &what.response),
             ] {
                 if new.is_some() {
                     kept.clone_from(new);
                 }
             }
         }
-        response
+        self
     }
 }
 

@@ -126,6 +126,7 @@ fn control_changes(old: &Control, new: &Control) -> Vec<&'static str> {
         ("frequency", old.frequency == new.frequency),
         ("criteria", old.criteria == new.criteria),
         ("tests", old.tests == new.tests),
+        ("manual", old.manual == new.manual),
     ];
     different(&fields)
 }

@@ -2,7 +2,10 @@
 
 use serde::Serialize;
 
-use crate::summary::{ControlRow, EvidenceRow, Failed, HoleRow, SourceRow, Summary, TestRow};
+use crate::period::response;
+use crate::summary::{
+    ControlRow, EvidenceRow, Failed, HoleRow, ManualRow, OverdueRow, SourceRow, Summary, TestRow,
+};
 
 /// A deviation with its number.
 #[derive(Clone, Serialize)]
@@ -28,6 +31,18 @@ pub(super) struct Said<'a> {
     pub(super) response: Option<&'a str>,
 }
 
+/// A deviation of evidence that people owe, with its number.
+#[derive(Clone, Serialize)]
+pub(super) struct Missed<'a> {
+    /// `M1` and on, in the summary's order.
+    pub(super) id: String,
+    #[serde(skip)]
+    pub(super) row: &'a ManualRow,
+    pub(super) overdue: &'a OverdueRow,
+    /// Who wrote of it last, and what: of each field what was said last.
+    pub(super) said: Said<'a>,
+}
+
 /// A gap with its number.
 #[derive(Clone, Serialize)]
 pub(super) struct Gap<'a> {
@@ -47,7 +62,21 @@ pub(super) fn deviations(summary: &Summary) -> Vec<Deviation<'_>> {
             controls: controls(summary, &failed.test)
                 .map(|control| control.control.as_str())
                 .collect(),
-            said: said(failed),
+            said: said(&failed.acknowledged),
+        })
+        .collect()
+}
+
+/// Where evidence that people owe was overdue.
+pub(super) fn missed(summary: &Summary) -> Vec<Missed<'_>> {
+    let rows = summary.manual.iter();
+    let all = rows.flat_map(|row| row.overdue.iter().map(move |overdue| (row, overdue)));
+    all.enumerate()
+        .map(|(at, (row, overdue))| Missed {
+            id: format!("M{}", at + 1),
+            row,
+            overdue,
+            said: said(&overdue.acknowledged),
         })
         .collect()
 }
@@ -82,9 +111,9 @@ pub(super) fn controls<'a>(summary: &'a Summary, test: &str) -> impl Iterator<It
         .filter(move |control| control.tests.iter().any(|own| own == test))
 }
 
-fn said(failed: &Failed) -> Said<'_> {
+fn said(acknowledged: &[response::Said]) -> Said<'_> {
     let mut last = Said::default();
-    for said in &failed.acknowledged {
+    for said in acknowledged {
         let what = &said.what;
         last = Said {
             ticket: what.ticket.as_deref().or(last.ticket),

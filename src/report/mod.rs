@@ -6,6 +6,7 @@
 use crate::summary::Summary;
 
 mod listed;
+mod manual;
 mod ocsf;
 mod oscal;
 mod page;

@@ -1,11 +1,14 @@
-//! A period as OCSF compliance findings, for security tools: one for each test at each source, and one for each deviation.
+//! A period as OCSF compliance findings, for security tools: one for each test at each source, one for each control that people
+//! owe evidence for, and one for each deviation.
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::listed::{self, Deviation, controls};
 use super::{strip, words};
-use crate::summary::{SourceRow, Summary, TestRow};
+use crate::summary::{ControlRow, SourceRow, Summary, TestRow};
+
+mod manual;
 
 /// The version of the schema.
 const VERSION: &str = "1.3.0";
@@ -32,6 +35,12 @@ pub fn findings(summary: &Summary) -> Vec<Value> {
     results
         .map(|(test, source)| result(summary, test, source))
         .chain(deviations.iter().map(|deviation| deviated(summary, deviation)))
+        .chain(summary.manual.iter().map(|row| manual::brought(summary, row)))
+        .chain(
+            listed::missed(summary)
+                .iter()
+                .map(|missed| manual::overdue(summary, missed)),
+        )
         .collect()
 }
 
@@ -208,7 +217,16 @@ fn labels(summary: &Summary) -> Vec<String> {
 
 /// A test that serves several controls names them all.
 fn compliance(summary: &Summary, test: &str, status: Status, detail: &str) -> Value {
-    let served: Vec<_> = controls(summary, test).collect();
+    complied(&controls(summary, test).collect::<Vec<_>>(), status, detail)
+}
+
+/// The same of a control itself.
+fn compliance_of(summary: &Summary, control: &str, status: Status, detail: &str) -> Value {
+    let own = summary.controls.iter().filter(|row| row.control == control);
+    complied(&own.collect::<Vec<_>>(), status, detail)
+}
+
+fn complied(served: &[&ControlRow], status: Status, detail: &str) -> Value {
     let names: Vec<_> = served.iter().map(|control| control.control.as_str()).collect();
     let criteria: std::collections::BTreeSet<_> =
         served.iter().flat_map(|control| &control.criteria).collect();

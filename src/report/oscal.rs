@@ -9,13 +9,15 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::listed::{self, Deviation};
+use super::listed::{self, Deviation, Missed};
 use super::{strip, words};
 use crate::log::leaf::format_time;
 use crate::summary::{ControlRow, PeriodResult, SourceRow, State, Summary, TestRow};
 
 /// The version that the document is of.
 const VERSION: &str = "1.1.2";
+
+mod manual;
 
 /// Whose names the properties have.
 const NAMES: &str = "urn:evidenced:oscal:1";
@@ -57,6 +59,7 @@ struct Oscal<'a> {
     summary: &'a Summary,
     space: Uuid,
     deviations: Vec<Deviation<'a>>,
+    missed: Vec<Missed<'a>>,
 }
 
 impl<'a> Oscal<'a> {
@@ -73,6 +76,7 @@ impl<'a> Oscal<'a> {
             summary,
             space: Uuid::new_v5(&Uuid::NAMESPACE_URL, space.as_bytes()),
             deviations: listed::deviations(summary),
+            missed: listed::missed(summary),
         }
     }
 
@@ -104,6 +108,8 @@ impl<'a> Oscal<'a> {
             .sources()
             .map(|(test, source)| self.tested(test, source))
             .chain(self.deviations.iter().map(|deviation| self.deviated(deviation)))
+            .chain(summary.manual.iter().map(|row| self.brought(row)))
+            .chain(self.missed.iter().map(|missed| self.overdue(missed)))
             .collect();
         let findings: Vec<Value> = summary
             .controls
@@ -325,6 +331,8 @@ impl<'a> Oscal<'a> {
             | PeriodResult::NotTested => ("not-satisfied", "other"),
         };
         let criteria: Vec<_> = control.criteria.iter().map(ToString::to_string).collect();
+        let mut brought = self.summary.manual.iter();
+        let brought = brought.find(|row| row.control == control.control);
         let tests = self
             .sources()
             .filter(|(test, _)| control.tests.contains(&test.test));
@@ -334,8 +342,18 @@ impl<'a> Oscal<'a> {
             .iter()
             .filter(|deviation| control.tests.contains(&deviation.failed.test))
             .map(|deviation| self.deviated_uuid(deviation));
+        let manual = self.summary.manual.iter();
+        let manual = manual
+            .filter(|row| row.control == control.control)
+            .map(|row| self.brought_uuid(row));
+        let missed = self.missed.iter();
+        let missed = missed
+            .filter(|missed| missed.row.control == control.control)
+            .map(|missed| self.overdue_uuid(missed));
         let related: Vec<Value> = tests
             .chain(deviations)
+            .chain(manual)
+            .chain(missed)
             .map(|uuid| json!({ "observation-uuid": uuid }))
             .collect();
         let mut finding = json!({
@@ -357,7 +375,7 @@ impl<'a> Oscal<'a> {
                     "reason": reason,
                     "remarks": format!(
                         "{}. That tests passed is evidence; the conclusion is the auditor's.",
-                        words::result(control)
+                        words::result(control, brought)
                     ),
                 },
             },

@@ -8,10 +8,11 @@ use serde::Serialize;
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
-use super::listed::{self, Deviation, Gap};
+use super::listed::{self, Deviation, Gap, Missed};
+use super::manual::{self, Manual};
 use super::strip::{self, Known, Month, Run};
 use super::{ReportError, words};
-use crate::summary::{ControlRow, PeriodResult, SourceRow, State, Summary, TargetRow, TestRow};
+use crate::summary::{ControlRow, ManualRow, PeriodResult, SourceRow, State, Summary, TargetRow, TestRow};
 
 /// So many targets of a source are shown one by one, those with the most trouble first; the tables have all.
 const TARGETS: usize = 40;
@@ -45,18 +46,24 @@ pub fn html(summary: &Summary) -> Result<String, ReportError> {
         "pass" => "passing".to_owned(),
         other => other.replace('_', " "),
     });
-    environment.add_template_owned("report.html", template())?;
+    environment.add_filter("bytes", manual::bytes);
+    for (name, text) in [
+        ("report.html", include_str!("report.html")),
+        ("manual.html", include_str!("manual.html")),
+        ("attachments.html", include_str!("attachments.html")),
+    ] {
+        environment.add_template_owned(name, template(text))?;
+    }
     Ok(environment
         .get_template("report.html")?
         .render(Value::from(Serde(&page(summary, zone))))?)
 }
 
 /// The template, in which a line that is a tag and nothing else leaves no empty line behind.
-fn template() -> String {
+fn template(text: &str) -> String {
     let is_tag =
         |line: &str| line.starts_with("{%") && line.ends_with("%}") && line.matches("{%").count() == 1;
-    let lines = include_str!("report.html").lines();
-    lines
+    text.lines()
         .map(|line| {
             if is_tag(line) {
                 line.to_owned()
@@ -102,6 +109,7 @@ struct Control<'a> {
     result: &'static str,
     words: String,
     tests: Vec<Tested<'a>>,
+    manual: Option<Manual<'a>>,
     deviations: Vec<String>,
 }
 
@@ -134,6 +142,7 @@ struct Target<'a> {
 
 fn page(summary: &Summary, zone: Tz) -> Page<'_> {
     let deviations = listed::deviations(summary);
+    let missed = listed::missed(summary);
     let gaps = listed::gaps(summary);
     let mut shown: HashMap<&str, &str> = HashMap::new();
     for control in &summary.controls {
@@ -142,7 +151,7 @@ fn page(summary: &Summary, zone: Tz) -> Page<'_> {
         }
     }
     let period = &summary.period;
-    let control = |row| control(row, summary, &deviations, &gaps, &shown, zone);
+    let control = |row| control(row, summary, (&deviations, &missed), &gaps, &shown, zone);
     Page {
         version: env!("CARGO_PKG_VERSION"),
         name: period.name.clone().unwrap_or_default(),
@@ -155,7 +164,7 @@ fn page(summary: &Summary, zone: Tz) -> Page<'_> {
         },
         totals: totals(summary),
         controls: summary.controls.iter().map(control).collect(),
-        deviations: deviations.len(),
+        deviations: deviations.len() + missed.len(),
         example: deviations
             .first()
             .map(|deviation| deviation.failed.first_fail.evaluation),
@@ -167,22 +176,22 @@ fn page(summary: &Summary, zone: Tz) -> Page<'_> {
 fn control<'a>(
     row: &'a ControlRow,
     summary: &'a Summary,
-    deviations: &[Deviation<'a>],
+    (deviations, missed): (&[Deviation<'a>], &[Missed<'a>]),
     gaps: &[Gap<'a>],
     shown: &HashMap<&'a str, &'a str>,
     zone: Tz,
 ) -> Control<'a> {
     let own = |deviation: &&Deviation| row.tests.contains(&deviation.failed.test);
     let tests = summary.tests.iter().filter(|test| row.tests.contains(&test.test));
+    let brought = summary.manual.iter().find(|of| of.control == row.control);
+    let own_missed = missed.iter().filter(|missed| missed.row.control == row.control);
+    let ids = deviations.iter().filter(own).map(|deviation| &deviation.id);
     Control {
         row,
         result: words::result_name(row.result),
-        words: words::result(row),
-        deviations: deviations
-            .iter()
-            .filter(own)
-            .map(|deviation| deviation.id.clone())
-            .collect(),
+        words: words::result(row, brought),
+        deviations: ids.chain(own_missed.clone().map(|missed| &missed.id)).cloned().collect(),
+        manual: brought.map(|row| manual::shown(row, own_missed.cloned().collect(), &summary.period)),
         tests: tests
             .map(|test| {
                 let under = shown.get(test.test.as_str()).copied().unwrap_or(&row.control);
@@ -247,7 +256,8 @@ fn totals(summary: &Summary) -> Totals {
         .deviations
         .iter()
         .filter(|failed| matches!(failed.state, "open" | "excepted"));
-    totals.open = open.count() as u64;
+    let missed: u64 = summary.manual.iter().map(ManualRow::open).sum();
+    totals.open = open.count() as u64 + missed;
     let uncovered = |test: &&TestRow| {
         let mut sources = test.sources.iter();
         test.sources.is_empty() || sources.any(|source| source.all.covered_seconds < source.all.of_seconds)

@@ -114,6 +114,9 @@ fn meaning(letter: char) -> (&'static str, &'static str) {
         'N' => ("dn", "nothing to test, observed"),
         'n' => ("in", "nothing to test, inferred"),
         '-' => ("no", "no evidence"),
+        'G' => ("dp", "evidence given"),
+        'c' => ("ip", "evidence counts"),
+        'O' => ("mo", "evidence overdue"),
         _ => ("out", "outside"),
     }
 }

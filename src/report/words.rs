@@ -3,10 +3,17 @@
 use chrono::TimeDelta;
 
 use crate::control::Severity;
-use crate::summary::{ControlRow, PeriodResult, TestRow};
+use crate::log::leaf::format_time;
+use crate::period::manual::DueState;
+use crate::summary::{ControlRow, ManualRow, OverdueRow, PeriodResult, TestRow};
 
 /// What a result is called in a table of results.
-pub(super) fn result(control: &ControlRow) -> String {
+pub(super) fn result(control: &ControlRow, manual: Option<&ManualRow>) -> String {
+    if let Some(manual) = manual
+        && let Some(words) = of_people(control, manual)
+    {
+        return words;
+    }
     match control.result {
         PeriodResult::Deviations => match (control.deviations, control.open) {
             (0, _) => "Deviations noted".to_owned(),
@@ -20,6 +27,87 @@ pub(super) fn result(control: &ControlRow) -> String {
         PeriodResult::NoOccurrence => "No occurrence: there was nothing that its tests apply to".to_owned(),
         PeriodResult::NoDeviations => "No deviations noted".to_owned(),
         PeriodResult::NotTested => "Not tested by a machine".to_owned(),
+    }
+}
+
+/// What a result is called where it is people who did not bring what the control needs.
+fn of_people(control: &ControlRow, manual: &ManualRow) -> Option<String> {
+    let is_awaited = manual.dues.iter().any(|due| due.state == DueState::Grace);
+    let words = match control.result {
+        PeriodResult::Incomplete if control.tests.is_empty() && is_awaited => {
+            "Incomplete: evidence is late, and its grace time runs"
+        }
+        PeriodResult::NoEvidence if !control.tests.is_empty() => {
+            "No evidence: nobody looked, and nothing was given"
+        }
+        PeriodResult::NoEvidence if manual.dues.is_empty() => {
+            "No evidence: nothing was given, and nothing fell due"
+        }
+        PeriodResult::NoEvidence => "No evidence: nothing was given",
+        _ => return None,
+    };
+    Some(words.to_owned())
+}
+
+/// What came of the evidence that people owe, in a sentence or two.
+pub(super) fn brought(row: &ManualRow) -> String {
+    let counted = |wanted: &[DueState]| {
+        let dues = row.dues.iter();
+        dues.filter(|due| wanted.contains(&due.state)).count() as u64
+    };
+    let (on_time, late) = (counted(&[DueState::OnTime]), counted(&[DueState::Late]));
+    let given_overdue = counted(&[DueState::MetOverdue]);
+    let mut fell_due: Vec<String> = [
+        (on_time, "met on time"),
+        (late, "late, within the grace time"),
+        (given_overdue, "given when it was overdue"),
+        (counted(&[DueState::Overdue]), "overdue"),
+        (counted(&[DueState::Grace]), "late, and the grace time runs"),
+        (counted(&[DueState::Ahead]), "still ahead"),
+    ]
+    .into_iter()
+    .filter(|(count, _)| *count > 0)
+    .map(|(count, what)| format!("{} {what}", thousands(count)))
+    .collect();
+    if fell_due.is_empty() {
+        let next = row.next.map_or_else(String::new, |day| format!("; next by {day}"));
+        fell_due.push(format!("nothing fell due{next}"));
+        return sentence(&fell_due.join("; "));
+    }
+    let dues = self::counted(row.dues.len() as u64, "due date");
+    sentence(&format!("{dues}: {}", fell_due.join(", ")))
+}
+
+fn sentence(text: &str) -> String {
+    let mut characters = text.chars();
+    let first = characters.next().map(|first| first.to_uppercase().to_string());
+    format!("{}{}.", first.unwrap_or_default(), characters.as_str())
+}
+
+/// What was wrong with evidence that was overdue.
+pub(super) fn overdue(overdue: &OverdueRow) -> String {
+    let time = |time| format_time(time);
+    let due = overdue.day.map_or_else(|| time(overdue.due), |day| day.to_string());
+    let end = match (overdue.to, overdue.by) {
+        (None, _) => "it had not been given".to_owned(),
+        (Some(to), Some(seq)) => format!("it was given {}, as leaf {seq}", time(to)),
+        (Some(to), None) => format!("it was no longer owed from {}", time(to)),
+    };
+    format!(
+        "Evidence was due by {due} and overdue from {}; {end}.",
+        time(overdue.from)
+    )
+}
+
+/// What came of a due date.
+pub(super) fn due(state: DueState) -> &'static str {
+    match state {
+        DueState::OnTime => "On time",
+        DueState::Late => "Late, within the grace time",
+        DueState::MetOverdue => "Given when it was overdue",
+        DueState::Overdue => "Overdue",
+        DueState::Grace => "Late, the grace time runs",
+        DueState::Ahead => "Still ahead",
     }
 }
 

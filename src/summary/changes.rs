@@ -5,7 +5,7 @@ use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::gather::{Gathered, PlanSeen};
-use crate::log::leaf::{self, By, Exception};
+use crate::log::leaf::{self, Attachment, By, Exception};
 use crate::period::rules::Version;
 use crate::period::window::Window;
 
@@ -40,7 +40,8 @@ pub struct Downtime {
 pub struct Person {
     /// The name as it was recorded: a login, or as somebody wrote it.
     pub name: String,
-    /// `configured`, `requested`, `approved`, `recorded` (an exception), `acknowledged`.
+    /// `configured`, `requested`, `approved`, `recorded` (an exception, or evidence that somebody brought), `acknowledged`,
+    /// `prepared` (such evidence); `self_approved` of who approved what they had prepared.
     pub roles: Vec<&'static str>,
     /// Roles that should lie with several people.
     pub overlap: bool,
@@ -65,6 +66,15 @@ impl People {
         self.add(time, &exception.recorded_by, "recorded");
     }
 
+    pub(super) fn attached(&mut self, time: DateTime<Utc>, attachment: &Attachment) {
+        self.add(time, &attachment.prepared_by, "prepared");
+        self.add(time, &attachment.approved_by, "approved");
+        self.add(time, &attachment.recorded_by, "recorded");
+        if attachment.is_self_approved() {
+            self.add(time, &attachment.approved_by, "self_approved");
+        }
+    }
+
     fn add(&mut self, time: DateTime<Utc>, name: &str, role: &'static str) {
         self.0.push((time, name.to_owned(), role));
     }
@@ -77,7 +87,8 @@ impl People {
         }
         let people = by_name.into_iter().map(|(name, roles)| Person {
             name: name.to_owned(),
-            overlap: roles.iter().filter(|role| SEPARATE.contains(role)).count() > 1,
+            overlap: roles.contains("self_approved")
+                || roles.iter().filter(|role| SEPARATE.contains(role)).count() > 1,
             roles: roles.into_iter().collect(),
         });
         people.collect()

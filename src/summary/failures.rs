@@ -8,7 +8,7 @@ use super::{SummaryError, TestRow};
 use crate::deviations;
 use crate::log::store::Reader;
 use crate::period::deviation::{Deviation, Look};
-use crate::period::response::{Said, Told};
+use crate::period::response::{Responses, Said, Told};
 use crate::period::window::Window;
 use crate::round::{self, RoundError};
 
@@ -71,13 +71,13 @@ pub struct Sighting {
     pub evaluation: u64,
 }
 
-/// Those that concern the period, counted at their tests.
+/// Those that concern the period, counted at their tests, and what was done about any.
 pub(super) fn within(
     reader: &Reader,
     gathered: &Gathered,
     period: &Window,
     tests: &mut [TestRow],
-) -> Result<Vec<Failed>, SummaryError> {
+) -> Result<(Vec<Failed>, Responses), SummaryError> {
     let history = deviations::of_looks(reader, gathered.judged())?;
     let mut failed = Vec::new();
     for deviation in &history.deviations {
@@ -93,7 +93,7 @@ pub(super) fn within(
         }
         failed.push(row(deviation, period, response.notified, response.acknowledged));
     }
-    Ok(failed)
+    Ok((failed, history.responses))
 }
 
 /// An event belongs to the period of its own time, which matters where the interval it was found in lies across an edge.

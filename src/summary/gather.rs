@@ -278,6 +278,7 @@ impl Gathered {
             }
             Some(Body::Heartbeat(heartbeat)) => self.heartbeats.push((time, boot(), heartbeat)),
             Some(Body::Exception(exception)) => self.people.excepted(time, &exception),
+            Some(Body::Attachment(attachment)) => self.people.attached(time, &attachment),
             Some(Body::Acknowledgement(said)) => self.people.acknowledged(time, &said.recorded_by),
             _ => {}
         }

@@ -28,7 +28,7 @@ pub(super) struct ShownOverdue {
     attachment: Option<u64>,
 }
 
-/// Those that touch a time; only those that go on if `open`.
+/// Those that concern a time; only those that go on if `open`.
 pub(super) fn shown(
     reader: &Reader,
     from: Option<DateTime<Utc>>,
@@ -39,10 +39,7 @@ pub(super) fn shown(
     let Some(now) = reader.leaf(last)?.map(|leaf| leaf.time) else {
         return Ok(Vec::new());
     };
-    let touches = |overdue: &&Overdue| {
-        let ends_before = from.is_some_and(|from| overdue.to.is_some_and(|to| to <= from));
-        !ends_before && to.is_none_or(|to| overdue.from < to) && (!open || overdue.to.is_none())
-    };
+    let touches = |overdue: &&Overdue| overdue.concerns(from, to) && (!open || overdue.to.is_none());
     let mut shown = Vec::new();
     for owed in manual::read(reader)? {
         let account = owed.account(now);
@@ -53,11 +50,7 @@ pub(super) fn shown(
                 owner: owed.control.owner.clone(),
                 due_day: due.map(|due| due.day),
                 due: format_time(overdue.due),
-                state: match (overdue.to, overdue.by) {
-                    (None, _) => "open",
-                    (Some(_), Some(_)) => "given",
-                    (Some(_), None) => "owed_no_more",
-                },
+                state: overdue.state(),
                 from: format_time(overdue.from),
                 to: overdue.to.map(format_time),
                 attachment: overdue.by,

@@ -7,6 +7,7 @@ use comfy_table::Cell;
 use std::io::Write;
 
 use super::super::style::{self, Style};
+use super::manual;
 use crate::period::coverage::Stretch;
 use crate::summary::{Failed, PeriodResult, State, Summary, TestRow};
 
@@ -24,6 +25,7 @@ pub(super) fn print(out: &mut dyn Write, summary: &Summary, since: bool) -> Resu
         told.controls(out, summary)?;
         told.tests(out, summary)?;
     }
+    manual::print(out, summary)?;
     told.evidence(out, summary)?;
     told.deviations(out, summary)?;
     told.changes(out, summary)?;
@@ -398,10 +400,12 @@ fn lost(out: &mut dyn Write, summary: &Summary) -> Result<()> {
             .any(|source| source.all.covered_seconds < source.all.of_seconds)
     };
     let uncovered = summary.tests.iter().filter(covered).count();
-    if ticks == 0 && uncovered == 0 && summary.deviations.is_empty() {
+    let overdue: usize = summary.manual.iter().map(|row| row.overdue.len()).sum();
+    let deviations = summary.deviations.len() + overdue;
+    if ticks == 0 && uncovered == 0 && deviations == 0 {
         return Ok(());
     }
-    let deviations = style::count(summary.deviations.len() as u64, "deviation", "deviations");
+    let deviations = style::count(deviations as u64, "deviation", "deviations");
     writeln!(
         out,
         "Whatever is done now, the auditor will find: {deviations}, {ticks} of {owed} ticks without whole evidence,\n\

@@ -12,7 +12,7 @@ mod attachment;
 mod sampling;
 
 pub use alert::{Acknowledgement, Alert, AlertState, Delivery, Event, Exception};
-pub use attachment::{Attachment, Days};
+pub use attachment::{Attachment, Days, is_same_person};
 pub use sampling::{Population, Sample};
 
 /// The kinds that this version knows.

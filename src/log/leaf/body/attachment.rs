@@ -29,6 +29,19 @@ pub struct Attachment {
     pub note: Option<String>,
 }
 
+impl Attachment {
+    /// Whether the one who approved it is the one who made it, as far as names tell.
+    pub fn is_self_approved(&self) -> bool {
+        is_same_person(&self.prepared_by, &self.approved_by)
+    }
+}
+
+/// Whether two names are of the same person, as far as names tell.
+pub fn is_same_person(a: &str, b: &str) -> bool {
+    let words = |name: &str| -> Vec<String> { name.split_whitespace().map(str::to_lowercase).collect() };
+    words(a) == words(b)
+}
+
 /// Days, both included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Days {
