@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+#[path = "report/brought.rs"]
+mod brought;
 #[path = "report/findings.rs"]
 mod findings;
 #[path = "report/made.rs"]
@@ -24,11 +26,12 @@ fn file(summary: &Summary, path: &str) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
-fn all() -> [(&'static str, Summary); 3] {
+fn all() -> [(&'static str, Summary); 4] {
     [
         ("half-year", made::half_year()),
         ("unfinished", made::unfinished()),
         ("empty", made::empty()),
+        ("by-hand", brought::by_hand(made::half_year())),
     ]
 }
 
@@ -98,6 +101,47 @@ fn every_control_test_deviation_gap_and_change_is_on_the_page() {
         assert!(page.contains(&format!(">{}</code>", change.seq)));
     }
     assert!(page.contains(&summary.origin.replace('/', "&#x2f;")) && page.contains("52,814"));
+}
+
+#[test]
+fn each_due_date_and_what_was_given_for_it_is_on_the_page_and_what_was_overdue_is_a_deviation() {
+    let mut summary = made::half_year();
+    let page = file(&summary, "report.html");
+    for row in &summary.manual {
+        let place = format!("id=\"manual-{}\"", row.control);
+        assert_eq!(page.matches(&place).count(), 1, "{place}");
+        assert!(page.contains(&format!("from 2026-01-01: {}\"", row.days)));
+        for due in &row.dues {
+            assert!(page.contains(&format!("<td class=\"nowrap\">{}</td>", due.day)));
+        }
+    }
+    for given in &summary.attachments {
+        assert_eq!(page.matches(&format!("id=\"A{}\"", given.seq)).count(), 1);
+        assert!(page.contains(given.sha256.as_deref().unwrap()));
+    }
+    for number in 1..=3 {
+        assert_eq!(page.matches(&format!("<tr id=\"M{number}\">")).count(), 1);
+    }
+    for words in [
+        "6 due dates: 1 met on time, 1 late within its grace time, 1 given when it was overdue, 2 overdue, 1 still ahead.",
+        "2 due dates: 1 met on time, 1 not given while its grace time runs.",
+        "Nothing fell due; next by 2026-09-30.",
+        "<span class=\"flag\">the same person</span>",
+    ] {
+        assert!(page.contains(words), "{words}");
+    }
+    for words in [
+        "3 deviations noted, 2 open",
+        "Incomplete: evidence is late, and its grace time runs",
+        "No evidence: nothing was given, and nothing fell due",
+    ] {
+        assert!(page.contains(&format!(">{words}</span>")), "{words}");
+    }
+    assert!(page.contains("(15 deviations, 3 open)"), "twelve of tests and three of people");
+    summary.manual.clear();
+    summary.attachments.clear();
+    let without = file(&summary, "report.html");
+    assert!(!without.contains("Evidence that people") && without.contains("nobody owes evidence for it"));
 }
 
 #[test]
@@ -207,6 +251,20 @@ fn tables_have_a_row_for_each_and_no_cell_that_a_spreadsheet_runs() {
     assert_eq!(rows("deviations").len(), summary.deviations.len());
     assert_eq!(rows("gaps").len(), 4);
     assert_eq!(rows("changes").len(), summary.changes.len());
+    // Each due date, what counts at the start, what is further evidence, what fell due nowhere, and what has no calendar.
+    assert_eq!(rows("manual").len(), 8 + 2 + 1 + 1 + 1);
+    let overdue: Vec<_> = rows("manual")
+        .into_iter()
+        .filter(|row| !row.cells[7].is_empty())
+        .map(|row| (row.cells[7].clone(), row.cells[6].clone(), row.cells[10].clone()))
+        .collect();
+    let told = |id: &str, state: &str, is: &str| (id.to_owned(), state.to_owned(), is.to_owned());
+    let expected = [
+        told("M1", "met_overdue", "given"),
+        told("M2", "overdue", "open"),
+        told("M3", "overdue", "open"),
+    ];
+    assert_eq!(overdue, expected);
     // Each source once for all targets together, each target, and what has no source.
     let tests = summary.tests.iter();
     let wanted: usize = tests

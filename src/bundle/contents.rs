@@ -11,8 +11,8 @@
 //! 5. *What became of it*: behind the end the first snapshots of each target, up to a complete one; every evaluation that
 //!    says another thing than the one before it, so that mended deviations show; all that is small: plans, scopes, failures,
 //!    missed ticks, heartbeats, alerts, acknowledgements.
-//! 6. *What stands by itself*, wherever it is: key, recoveries, exceptions, and every kind not named here, such as attachments,
-//!    populations and samples.
+//! 6. *What stands by itself*, wherever it is: key, recoveries, exceptions, and every kind not named here, such as attachments
+//!    (what was given before the period may count in it, and what is given behind it may be late), populations and samples.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::{BTreeMap, BTreeSet, HashMap};

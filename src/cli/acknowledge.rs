@@ -23,7 +23,8 @@ Examples:
     --correction \"policy applied\" --response \"buckets are made by Terraform only from now on\"
 
 A later acknowledgement adds to an earlier one. Cause, correction and response stand beside the
-deviation in `evidenced deviations`: the response is management's, for the report.")]
+deviation in `evidenced deviations`: the response is management's, for the report. So they do with
+evidence that people owe and that is overdue (`manual_overdue`).")]
 pub(super) struct Arguments {
     /// The alert: the leaf that opened it
     alert: u64,
@@ -132,7 +133,7 @@ fn earlier(reader: &Reader, alert: u64) -> Result<Vec<u64>> {
 fn print_text(out: &mut dyn Write, alert: &Alert, shown: &Shown<'_>) -> Result<()> {
     let style = Style::of_stdout();
     let event = alert.event.as_str().replace('_', " ");
-    let about: Vec<_> = [&alert.test, &alert.source]
+    let about: Vec<_> = [&alert.test, &alert.control, &alert.source]
         .into_iter()
         .flatten()
         .cloned()

@@ -50,7 +50,8 @@ With --format json, `deviations` holds one for each test and resource:
   acknowledged [{seq, time, alert, note, recorded_by, …}], ticket, cause, correction, response
   exceptions  [{seq, first, last, reason, requested_by, approved_by, recorded_by, expires, …}]
 Beside it, `manual` holds one for each due date of evidence that people owe whose grace time was over:
-  control, owner, due, due_day, state (open, given or owed_no_more), from, to, attachment
+  control, owner, due, due_day, state (open, given or owed_no_more), from, to, attachment, and what
+  was done about it as above, from notified to response
 and `observed` says what it rests on: evaluations, first, last, unreadable.")]
 pub(super) struct Arguments {
     #[command(flatten)]
@@ -122,7 +123,7 @@ pub(super) fn run(common: &Common, arguments: &Arguments, out: &mut dyn Write) -
         served: &served,
         exceptions: &exceptions,
         manual: if arguments.test.is_none() && arguments.source.is_none() {
-            overdue::shown(&reader, from, to, arguments.open)?
+            overdue::shown(&reader, &history.responses, from, to, arguments.open)?
         } else {
             Vec::new()
         },

@@ -31,6 +31,7 @@ Examples:
 
 The leaves of the period are always all there, as stored. Evidence is there of what is in the scope
 of the [[period]], or else of --control, --criterion and --source; what is withheld is named in it.
+What people attached is of controls and criteria, and of no source: --source alone withholds none.
 The same log and period give the same bytes. The bundle is checked by `evidenced verify`, by the
 verify.py in it, and performed again by `evidenced reperform`. Until the period is over, it is a
 draft and says so.

@@ -24,7 +24,7 @@ as long as nothing is sealed from behind its end, it is a draft and says so.
 A folder holds:
   report.html     the page
   period.json     what `evidenced period --format json` prints
-  csv/            controls, tests, deviations, gaps and changes, for a spreadsheet
+  csv/            controls, tests, deviations, manual evidence, gaps and changes, for a spreadsheet
   oscal/          assessment-results.json, OSCAL 1.1.2
   ocsf/           compliance-findings.jsonl, OCSF 1.3.0, a finding on each line
 

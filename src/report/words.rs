@@ -59,10 +59,10 @@ pub(super) fn brought(row: &ManualRow) -> String {
     let given_overdue = counted(&[DueState::MetOverdue]);
     let mut fell_due: Vec<String> = [
         (on_time, "met on time"),
-        (late, "late, within the grace time"),
+        (late, "late within its grace time"),
         (given_overdue, "given when it was overdue"),
         (counted(&[DueState::Overdue]), "overdue"),
-        (counted(&[DueState::Grace]), "late, and the grace time runs"),
+        (counted(&[DueState::Grace]), "not given while its grace time runs"),
         (counted(&[DueState::Ahead]), "still ahead"),
     ]
     .into_iter()

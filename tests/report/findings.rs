@@ -130,16 +130,44 @@ fn every_finding_has_what_the_schema_demands() {
 }
 
 #[test]
-fn there_is_one_for_each_deviation_and_one_for_each_test_at_each_source() {
+fn there_is_one_for_each_deviation_for_each_test_at_each_source_and_for_each_control_that_people_serve() {
     let summary = made::half_year();
     let sources: usize = summary.tests.iter().map(|test| test.sources.len()).sum();
     let findings = findings(&summary);
-    assert_eq!(findings.len(), sources + summary.deviations.len());
+    let overdue: usize = summary.manual.iter().map(|row| row.overdue.len()).sum();
+    let manual = summary.manual.len() + overdue;
+    assert_eq!(findings.len(), sources + summary.deviations.len() + manual);
     let ids: BTreeSet<_> = findings
         .iter()
         .map(|finding| finding["finding_info"]["uid"].as_str())
         .collect();
     assert_eq!(ids.len(), findings.len());
+}
+
+#[test]
+fn evidence_that_is_overdue_fails_until_it_is_given_and_none_given_is_no_pass() {
+    let findings = findings(&made::half_year());
+    let of = |uid: &str| {
+        let is_it = |finding: &&Value| finding["finding_info"]["uid"].as_str().unwrap().ends_with(uid);
+        findings.iter().find(is_it).unwrap()
+    };
+    for (control, status, severity) in [
+        ("access-is-reviewed", "Warning", "Informational"),
+        ("policies-are-approved", "Pass", "Informational"),
+        ("restores-are-tried", "Fail", "High"),
+        ("vendors-are-reviewed", "Warning", "Informational"),
+    ] {
+        let finding = of(&format!("/{control}/manual"));
+        assert_eq!(finding["compliance"]["status"], status, "{control}");
+        assert_eq!(finding["compliance"]["control"], control);
+        assert_eq!(finding["severity"], severity, "{control}");
+    }
+    let overdue: Vec<_> = findings
+        .iter()
+        .filter(|finding| finding["unmapped"]["deviation"].as_str().is_some_and(|id| id.starts_with('M')))
+        .map(|finding| (finding["status"].as_str().unwrap(), finding["activity_name"].as_str().unwrap()))
+        .collect();
+    assert_eq!(overdue, [("Resolved", "Close"), ("New", "Create"), ("New", "Create")]);
 }
 
 #[test]

@@ -11,6 +11,7 @@ use evidenced::summary::{
     Downtime, Longest, SourceRow, State, Summary, Tally, TargetRow, TestRow, VersionRow,
 };
 
+use crate::brought;
 use crate::rows::{change, controls, deviations, evidence, person};
 
 /// What would be markup, and breaks what is put into it unquoted.
@@ -43,6 +44,8 @@ pub(crate) fn half_year() -> Summary {
         draft: Vec::new(),
         controls: controls(),
         tests,
+        manual: brought::rows(),
+        attachments: brought::attachments(),
         evidence: evidence(),
         deviations: deviations(),
         changes: vec![
@@ -71,6 +74,7 @@ pub(crate) fn half_year() -> Summary {
         people: vec![
             person("alice", &["acknowledged", "configured"], true),
             person("bob", &["approved"], false),
+            person("Ann Smith", &["approved", "prepared", "self_approved"], true),
             person(MARKUP, &["recorded", "requested"], false),
         ],
         unjudged: Vec::new(),
@@ -209,6 +213,8 @@ pub(crate) fn empty() -> Summary {
     summary.tests.clear();
     summary.evidence.clear();
     summary.deviations.clear();
+    summary.manual.clear();
+    summary.attachments.clear();
     summary.changes.clear();
     summary.downtime.clear();
     summary.people.clear();

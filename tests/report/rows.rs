@@ -98,15 +98,6 @@ pub(crate) fn controls() -> Vec<ControlRow> {
             0,
         ),
         control(
-            "access-is-reviewed",
-            "Access rights are reviewed every quarter.",
-            &["CC6.2", "CC6.3"],
-            &[],
-            NotTested,
-            0,
-            0,
-        ),
-        control(
             "changes-are-rolled-back",
             "A change that fails is rolled back.",
             &["CC8.1"],
@@ -122,6 +113,7 @@ pub(crate) fn controls() -> Vec<ControlRow> {
         version(7, 0, Some(75), &[]),
         version(12_001, 75, None, &["statement", "owner"]),
     ];
+    all.extend(crate::brought::controls());
     all
 }
 

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
-use crate::log::leaf::{AlertState, BlobRef, By, Lead, Role};
+use crate::log::leaf::{AlertState, BlobRef, By, Event, Lead, Role};
 use crate::log::tree::Hash;
 
 /// A leaf, as far as the choice depends on it.
@@ -99,6 +99,7 @@ pub fn outline<'a>(seq: u64, lead: &'a Lead<'a>, bytes: &[u8]) -> Result<Outline
     struct Alert {
         state: Option<AlertState>,
         alert: Option<u64>,
+        event: Option<Event>,
     }
     let of = |name: &'a Option<std::borrow::Cow<'a, str>>| name.as_deref().unwrap_or_default();
     let what = match lead.kind {
@@ -130,10 +131,12 @@ pub fn outline<'a>(seq: u64, lead: &'a Lead<'a>, bytes: &[u8]) -> Result<Outline
             source: of(&lead.source),
         },
         "alert" | "acknowledgement" => {
-            let Alert { state, alert } = serde_json::from_slice(bytes)?;
+            let Alert { state, alert, event } = serde_json::from_slice(bytes)?;
             What::Alert {
                 of: alert,
-                ends: matches!(state, Some(AlertState::Closed | AlertState::Noticed)),
+                // Evidence stays overdue behind the notice of it.
+                ends: matches!(state, Some(AlertState::Closed | AlertState::Noticed))
+                    && event != Some(Event::ManualOverdue),
             }
         }
         "failure" => {

@@ -1,4 +1,7 @@
 //! Whose blobs a bundle holds. They are withheld whole, never in part; the leaves are always all there.
+//!
+//! What people attached is about controls and criteria and comes from no source: a scope by controls or criteria withholds
+//! what is for none of them, whenever it was given, and a scope by sources alone withholds none.
 
 use serde::Deserialize;
 use std::collections::BTreeSet;
@@ -13,12 +16,22 @@ use crate::log::store::Reader;
 pub(super) struct InScope {
     sources: Option<BTreeSet<String>>,
     collectors: Option<BTreeSet<String>>,
+    /// The controls and criteria whose attachments are handed over.
+    meant: Option<Meant>,
+}
+
+/// Controls by id, criteria by number.
+struct Meant {
+    controls: BTreeSet<String>,
+    criteria: BTreeSet<String>,
 }
 
 impl InScope {
     /// Follows controls and criteria to tests, to kinds of resource, to collectors, by every plan in the bundle.
     pub(super) fn of(scope: &Scope, log: &Log, reader: &Reader) -> Result<Self, ExportError> {
         let (mut collectors, mut known) = (BTreeSet::new(), Scope::default());
+        // Also what no plan in the bundle has any more.
+        let mut controls = scope.controls.clone();
         for seq in log.plans(reader)? {
             let lists = match log.plans.get(&seq) {
                 Some(lists) => lists.clone(),
@@ -38,6 +51,7 @@ impl InScope {
                 if !is_meant {
                     continue;
                 }
+                controls.insert(control.id.as_str().to_owned());
                 let tests = lists
                     .rules
                     .tests
@@ -64,10 +78,15 @@ impl InScope {
         Ok(Self {
             sources: Some(scope.sources.clone()).filter(|sources| !sources.is_empty()),
             collectors: by_control.then_some(collectors),
+            meant: by_control.then(|| Meant {
+                controls,
+                criteria: scope.criteria.clone(),
+            }),
         })
     }
 
-    /// Whether a leaf's blobs are handed over. Those of leaves about no source are, and the names of targets.
+    /// Whether a leaf's blobs are handed over. Those of leaves about no source are, but for attachments to what is not in
+    /// scope, and the names of targets.
     pub(super) fn wants(&self, bytes: &[u8], chooser: &Chooser) -> bool {
         #[derive(Deserialize)]
         struct About {
@@ -82,6 +101,9 @@ impl InScope {
         let Ok(about) = serde_json::from_slice::<About>(bytes) else {
             return true;
         };
+        if let (Some(meant), "attachment") = (&self.meant, about.kind.as_str()) {
+            return meant.has(bytes);
+        }
         let judged = about.snapshot.and_then(|snapshot| chooser.scope_of(snapshot));
         let (collector, source) = judged.unzip();
         let is_in = |asked: &Option<BTreeSet<String>>, name: Option<&str>| match (asked, name) {
@@ -91,5 +113,23 @@ impl InScope {
         about.kind == "scope"
             || is_in(&self.collectors, collector.or(about.collector.as_deref()))
                 && is_in(&self.sources, source.or(about.source.as_deref()))
+    }
+}
+
+impl Meant {
+    /// Whether an attachment is for one of them. What can't be told is not handed over.
+    fn has(&self, bytes: &[u8]) -> bool {
+        #[derive(Deserialize)]
+        struct For {
+            controls: Vec<String>,
+            criteria: Vec<String>,
+        }
+        serde_json::from_slice::<For>(bytes).is_ok_and(|attachment| {
+            attachment.controls.iter().any(|id| self.controls.contains(id))
+                || attachment
+                    .criteria
+                    .iter()
+                    .any(|number| self.criteria.contains(number))
+        })
     }
 }

@@ -10,6 +10,7 @@ use crate::log::leaf::format_time;
 use crate::log::store::Reader;
 use crate::manual;
 use crate::period::manual::Overdue;
+use crate::period::response::{Response, Responses, Said, Told};
 
 /// A stretch in which evidence for a control was overdue.
 #[derive(Serialize)]
@@ -26,11 +27,46 @@ pub(super) struct ShownOverdue {
     to: Option<String>,
     /// The attachment that ended it.
     attachment: Option<u64>,
+    #[serde(flatten)]
+    done: Done,
+}
+
+/// What was done about it.
+#[derive(Serialize)]
+struct Done {
+    notified: Option<Told>,
+    acknowledged: Vec<Said>,
+    ticket: Option<String>,
+    cause: Option<String>,
+    correction: Option<String>,
+    response: Option<String>,
+}
+
+impl From<Response> for Done {
+    fn from(done: Response) -> Self {
+        let Response {
+            notified,
+            acknowledged,
+            ticket,
+            cause,
+            correction,
+            response,
+        } = done;
+        Self {
+            notified,
+            acknowledged,
+            ticket,
+            cause,
+            correction,
+            response,
+        }
+    }
 }
 
 /// Those that concern a time; only those that go on if `open`.
 pub(super) fn shown(
     reader: &Reader,
+    responses: &Responses,
     from: Option<DateTime<Utc>>,
     to: Option<DateTime<Utc>>,
     open: bool,
@@ -54,6 +90,7 @@ pub(super) fn shown(
                 from: format_time(overdue.from),
                 to: overdue.to.map(format_time),
                 attachment: overdue.by,
+                done: responses.to_overdue(owed.control.id.as_str(), overdue).into(),
             });
         }
     }
@@ -62,7 +99,11 @@ pub(super) fn shown(
 
 /// The leaves that it speaks from.
 pub(super) fn leaves(shown: &[ShownOverdue]) -> impl Iterator<Item = u64> + '_ {
-    shown.iter().filter_map(|overdue| overdue.attachment)
+    shown.iter().flat_map(|overdue| {
+        let told = overdue.done.notified.iter().map(|told| told.seq);
+        let said = overdue.done.acknowledged.iter().map(|said| said.seq);
+        overdue.attachment.into_iter().chain(told).chain(said)
+    })
 }
 
 pub(super) fn print(out: &mut dyn Write, shown: &[ShownOverdue]) -> Result<()> {
@@ -85,6 +126,23 @@ pub(super) fn print(out: &mut dyn Write, shown: &[ShownOverdue]) -> Result<()> {
             style::plain(&overdue.owner),
             &overdue.from[..10]
         )?;
+        if let Some(told) = &overdue.done.notified {
+            writeln!(out, "    told {} {} (seq {})", told.channel, style::minute(told.time), told.seq)?;
+        }
+        for said in &overdue.done.acknowledged {
+            let (by, note) = (style::plain(&said.what.recorded_by), style::plain(&said.what.note));
+            writeln!(out, "    acknowledged {} by {by}: {note} (seq {})", style::minute(said.time), said.seq)?;
+        }
+        for (name, text) in [
+            ("ticket", &overdue.done.ticket),
+            ("cause", &overdue.done.cause),
+            ("correction", &overdue.done.correction),
+            ("response", &overdue.done.response),
+        ] {
+            if let Some(text) = text {
+                writeln!(out, "    {name}: {}", style::plain(text))?;
+            }
+        }
     }
     Ok(())
 }
