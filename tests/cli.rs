@@ -12,6 +12,8 @@ mod fake;
 mod account;
 #[path = "cli/attaching.rs"]
 mod attaching;
+#[path = "cli/bringing.rs"]
+mod bringing;
 #[path = "cli/collecting.rs"]
 mod collecting;
 #[path = "cli/daemon.rs"]

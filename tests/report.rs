@@ -137,7 +137,10 @@ fn each_due_date_and_what_was_given_for_it_is_on_the_page_and_what_was_overdue_i
     ] {
         assert!(page.contains(&format!(">{words}</span>")), "{words}");
     }
-    assert!(page.contains("(15 deviations, 3 open)"), "twelve of tests and three of people");
+    assert!(
+        page.contains("(15 deviations, 3 open)"),
+        "twelve of tests and three of people"
+    );
     summary.manual.clear();
     summary.attachments.clear();
     let without = file(&summary, "report.html");

@@ -190,7 +190,10 @@ fn control<'a>(
         row,
         result: words::result_name(row.result),
         words: words::result(row, brought),
-        deviations: ids.chain(own_missed.clone().map(|missed| &missed.id)).cloned().collect(),
+        deviations: ids
+            .chain(own_missed.clone().map(|missed| &missed.id))
+            .cloned()
+            .collect(),
         manual: brought.map(|row| manual::shown(row, own_missed.cloned().collect(), &summary.period)),
         tests: tests
             .map(|test| {

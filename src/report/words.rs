@@ -70,7 +70,9 @@ pub(super) fn brought(row: &ManualRow) -> String {
     .map(|(count, what)| format!("{} {what}", thousands(count)))
     .collect();
     if fell_due.is_empty() {
-        let next = row.next.map_or_else(String::new, |day| format!("; next by {day}"));
+        let next = row
+            .next
+            .map_or_else(String::new, |day| format!("; next by {day}"));
         fell_due.push(format!("nothing fell due{next}"));
         return sentence(&fell_due.join("; "));
     }
@@ -87,7 +89,9 @@ fn sentence(text: &str) -> String {
 /// What was wrong with evidence that was overdue.
 pub(super) fn overdue(overdue: &OverdueRow) -> String {
     let time = |time| format_time(time);
-    let due = overdue.day.map_or_else(|| time(overdue.due), |day| day.to_string());
+    let due = overdue
+        .day
+        .map_or_else(|| time(overdue.due), |day| day.to_string());
     let end = match (overdue.to, overdue.by) {
         (None, _) => "it had not been given".to_owned(),
         (Some(to), Some(seq)) => format!("it was given {}, as leaf {seq}", time(to)),

@@ -349,7 +349,10 @@ impl ManualRow {
         let met = self.dues.iter().filter_map(|due| due.given.as_ref());
         let given = met.chain(&self.before).chain(&self.further);
         let ended = self.overdue.iter().filter_map(|overdue| overdue.by);
-        given.map(|given| given.seq).chain(ended).any(|named| named == seq)
+        given
+            .map(|given| given.seq)
+            .chain(ended)
+            .any(|named| named == seq)
     }
 
     /// The deviations that go on.
@@ -390,7 +393,9 @@ fn joined(tests: PeriodResult, manual: PeriodResult) -> PeriodResult {
 
 /// Why the period is not settled yet: the grace time of one of its due dates runs.
 pub(super) fn draft(rows: &[ManualRow], period: &Window) -> Vec<String> {
-    let awaited = rows.iter().flat_map(|row| row.dues.iter().map(move |due| (row, due)));
+    let awaited = rows
+        .iter()
+        .flat_map(|row| row.dues.iter().map(move |due| (row, due)));
     awaited
         .filter(|(_, due)| due.state == DueState::Grace && due.due <= period.to)
         .map(|(row, due)| {

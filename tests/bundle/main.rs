@@ -8,6 +8,7 @@ mod fake;
 #[path = "../cli/workplace.rs"]
 mod workplace;
 
+mod attached;
 mod exported;
 mod hostile;
 mod mutations;

@@ -18,7 +18,12 @@ pub(crate) const LONG: &str = "Quarterly review of access rights to production, 
 
 pub(crate) fn rows() -> Vec<ManualRow> {
     let mut reviewed = row("access-is-reviewed", "quarterly", Some("14d"), Some("120d"));
-    reviewed.before = Some(attachment(310, -20, "access-is-reviewed", "Access review, fourth quarter"));
+    reviewed.before = Some(attachment(
+        310,
+        -20,
+        "access-is-reviewed",
+        "Access review, fourth quarter",
+    ));
     let mut first = attachment(7800, 88, "access-is-reviewed", LONG);
     (first.prepared_by, first.note) = (MARKUP.to_owned(), Some(FORMULA.to_owned()));
     reviewed.dues = vec![
@@ -40,9 +45,24 @@ pub(crate) fn rows() -> Vec<ManualRow> {
     let mut own = attachment(5300, 57, "restores-are-tried", "Restore test, February");
     (own.approved_by, own.self_approved) = (own.prepared_by.clone(), true);
     restored.dues = vec![
-        due(31, 5, DueState::Late, Some(attachment(4000, 33, "restores-are-tried", "Restore test, January"))),
+        due(
+            31,
+            5,
+            DueState::Late,
+            Some(attachment(
+                4000,
+                33,
+                "restores-are-tried",
+                "Restore test, January",
+            )),
+        ),
         due(59, 5, DueState::OnTime, Some(own)),
-        due(90, 5, DueState::MetOverdue, Some(attachment(8100, 104, "restores-are-tried", "Restore test, March"))),
+        due(
+            90,
+            5,
+            DueState::MetOverdue,
+            Some(attachment(8100, 104, "restores-are-tried", "Restore test, March")),
+        ),
         due(120, 5, DueState::Overdue, None),
         due(151, 5, DueState::Overdue, None),
         due(181, 5, DueState::Ahead, None),
@@ -55,10 +75,20 @@ pub(crate) fn rows() -> Vec<ManualRow> {
     restored.overdue[0].acknowledged = vec![said(7900, 97)];
     restored.overdue[0].notified = Some(told(7890, 95));
     (restored.result, restored.state) = (PeriodResult::Deviations, State::Overdue);
-    restored.further = vec![attachment(8200, 105, "restores-are-tried", "Restore test, March: the logs")];
+    restored.further = vec![attachment(
+        8200,
+        105,
+        "restores-are-tried",
+        "Restore test, March: the logs",
+    )];
     restored.days = format!(
         "{}G{}G{}{}Gc{}{}",
-        "-".repeat(33), "c".repeat(23), "c".repeat(37), "O".repeat(9), "c".repeat(19), "O".repeat(56)
+        "-".repeat(33),
+        "c".repeat(23),
+        "c".repeat(37),
+        "O".repeat(9),
+        "c".repeat(19),
+        "O".repeat(56)
     );
     restored.bare = vec![BareRow {
         from: day(0),
@@ -69,7 +99,12 @@ pub(crate) fn rows() -> Vec<ManualRow> {
     (restored.covered_seconds, restored.coverage_percent) = (148 * 86_400, Some(81.76));
 
     let mut approved = row("policies-are-approved", "yearly", None, Some("400d"));
-    approved.before = Some(attachment(12, -60, "policies-are-approved", "Information security policy, approved"));
+    approved.before = Some(attachment(
+        12,
+        -60,
+        "policies-are-approved",
+        "Information security policy, approved",
+    ));
     approved.days = "c".repeat(181);
 
     let mut nothing = row("vendors-are-reviewed", "yearly", Some("30d"), Some("400d"));
@@ -105,7 +140,10 @@ pub(crate) fn controls() -> Vec<ControlRow> {
     rows.map(|row| {
         let (statement, criterion) = match row.control.as_str() {
             "access-is-reviewed" => ("Access rights are reviewed every quarter.", "CC6.2"),
-            "restores-are-tried" => ("A backup is restored every month, and what was restored is compared.", "A1.3"),
+            "restores-are-tried" => (
+                "A backup is restored every month, and what was restored is compared.",
+                "A1.3",
+            ),
             "policies-are-approved" => ("Policies are approved by management every year.", "CC5.3"),
             _ => ("Vendors' reports are read every year.", "CC9.2"),
         };

@@ -164,10 +164,22 @@ fn evidence_that_is_overdue_fails_until_it_is_given_and_none_given_is_no_pass() 
     }
     let overdue: Vec<_> = findings
         .iter()
-        .filter(|finding| finding["unmapped"]["deviation"].as_str().is_some_and(|id| id.starts_with('M')))
-        .map(|finding| (finding["status"].as_str().unwrap(), finding["activity_name"].as_str().unwrap()))
+        .filter(|finding| {
+            finding["unmapped"]["deviation"]
+                .as_str()
+                .is_some_and(|id| id.starts_with('M'))
+        })
+        .map(|finding| {
+            (
+                finding["status"].as_str().unwrap(),
+                finding["activity_name"].as_str().unwrap(),
+            )
+        })
         .collect();
-    assert_eq!(overdue, [("Resolved", "Close"), ("New", "Create"), ("New", "Create")]);
+    assert_eq!(
+        overdue,
+        [("Resolved", "Close"), ("New", "Create"), ("New", "Create")]
+    );
 }
 
 #[test]

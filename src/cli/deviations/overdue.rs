@@ -127,11 +127,25 @@ pub(super) fn print(out: &mut dyn Write, shown: &[ShownOverdue]) -> Result<()> {
             &overdue.from[..10]
         )?;
         if let Some(told) = &overdue.done.notified {
-            writeln!(out, "    told {} {} (seq {})", told.channel, style::minute(told.time), told.seq)?;
+            writeln!(
+                out,
+                "    told {} {} (seq {})",
+                told.channel,
+                style::minute(told.time),
+                told.seq
+            )?;
         }
         for said in &overdue.done.acknowledged {
-            let (by, note) = (style::plain(&said.what.recorded_by), style::plain(&said.what.note));
-            writeln!(out, "    acknowledged {} by {by}: {note} (seq {})", style::minute(said.time), said.seq)?;
+            let (by, note) = (
+                style::plain(&said.what.recorded_by),
+                style::plain(&said.what.note),
+            );
+            writeln!(
+                out,
+                "    acknowledged {} by {by}: {note} (seq {})",
+                style::minute(said.time),
+                said.seq
+            )?;
         }
         for (name, text) in [
             ("ticket", &overdue.done.ticket),

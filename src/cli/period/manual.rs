@@ -36,12 +36,20 @@ impl Told {
         for row in &summary.manual {
             let mut lines = Vec::new();
             if let Some(before) = &row.before {
-                lines.push(["-".to_owned(), "counts at the start".to_owned(), self.given(before)]);
+                lines.push([
+                    "-".to_owned(),
+                    "counts at the start".to_owned(),
+                    self.given(before),
+                ]);
             }
             for due in &row.dues {
                 let given = due.given.as_ref().map(|given| self.given(given));
                 let state = state(due.state).to_owned();
-                lines.push([due.day.to_string(), state, given.unwrap_or_else(|| "-".to_owned())]);
+                lines.push([
+                    due.day.to_string(),
+                    state,
+                    given.unwrap_or_else(|| "-".to_owned()),
+                ]);
             }
             for further in &row.further {
                 lines.push(["-".to_owned(), "further evidence".to_owned(), self.given(further)]);
@@ -55,7 +63,13 @@ impl Told {
                 _ => None,
             };
             for (at, [day, state, given]) in lines.into_iter().enumerate() {
-                let of_first = |text: &str| Cell::new(if at == 0 { style::plain(text) } else { String::new() });
+                let of_first = |text: &str| {
+                    Cell::new(if at == 0 {
+                        style::plain(text)
+                    } else {
+                        String::new()
+                    })
+                };
                 table.add_row([
                     of_first(&row.control),
                     of_first(&row.owner),
@@ -73,7 +87,11 @@ impl Told {
     }
 
     fn given(&self, given: &AttachmentRow) -> String {
-        let own = if given.self_approved { ", the same person" } else { "" };
+        let own = if given.self_approved {
+            ", the same person"
+        } else {
+            ""
+        };
         format!(
             "{} {} (seq {}), by {}, approved by {}{own}",
             self.day(given.time),
@@ -114,7 +132,9 @@ impl Told {
     }
 
     fn overdue(&self, row: &ManualRow, overdue: &OverdueRow) -> String {
-        let day = overdue.day.map_or_else(|| self.day(overdue.due), |day| day.to_string());
+        let day = overdue
+            .day
+            .map_or_else(|| self.day(overdue.due), |day| day.to_string());
         let end = match (overdue.to, overdue.by) {
             (None, _) => "it still is".to_owned(),
             (Some(to), Some(seq)) => format!("given {} (seq {seq})", self.minute(to)),

@@ -125,11 +125,14 @@ impl Course {
     pub fn letters(&self, days: &[DateTime<Utc>], now: DateTime<Utc>) -> String {
         let letter = |day: &[DateTime<Utc>]| {
             let day = Span::new(day[0], day[1].min(now));
-            let touches = |from, to: Option<DateTime<Utc>>| {
-                Span::new(from, to.unwrap_or(now)).shared(day).is_some()
-            };
+            let touches =
+                |from, to: Option<DateTime<Utc>>| Span::new(from, to.unwrap_or(now)).shared(day).is_some();
             let is_owed = self.owed.iter().any(|span| span.shared(day).is_some());
-            if self.overdue.iter().any(|stretch| touches(stretch.from, stretch.to)) {
+            if self
+                .overdue
+                .iter()
+                .any(|stretch| touches(stretch.from, stretch.to))
+            {
                 'O'
             } else if self.given.iter().any(|(_, sealed)| day.contains(*sealed)) {
                 'G'
@@ -190,7 +193,11 @@ fn counts(duties: &[Duty], evidence: &Evidence) -> Vec<Span> {
         return Vec::new();
     }
     let spans = duties.iter().enumerate().filter_map(|(at, duty)| {
-        let from = if at == 0 { DateTime::<Utc>::MIN_UTC } else { duty.from };
+        let from = if at == 0 {
+            DateTime::<Utc>::MIN_UTC
+        } else {
+            duty.from
+        };
         let until = duty.manual.max_age().and_then(|age| {
             let reaches = reaches(&duty.manual, evidence);
             reaches.checked_add_signed(age.length())

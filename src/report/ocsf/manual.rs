@@ -16,7 +16,11 @@ pub(super) fn brought(summary: &Summary, row: &ManualRow) -> Value {
         PeriodResult::NoDeviations => Status::Pass,
         _ => Status::Warning,
     };
-    let severity = if matches!(status, Status::Fail) { HIGH } else { INFORMATIONAL };
+    let severity = if matches!(status, Status::Fail) {
+        HIGH
+    } else {
+        INFORMATIONAL
+    };
     let title = format!("Evidence that people bring for {}", row.control);
     let words = words::brought(row);
     let mut finding = base(summary, CREATE, summary.as_of, severity);

@@ -63,7 +63,10 @@ fn a_due_date_belongs_to_the_time_that_it_ends_and_its_grace_runs_behind() {
         evidence(3, "2026-07-05T12:00", "2026-06-30"),
     ];
     let told = course(&duties(), &given, half("2026-07-20T00:00")).unwrap();
-    let dues = [due("2026-03-31", DueState::OnTime), due("2026-06-30", DueState::Late)];
+    let dues = [
+        due("2026-03-31", DueState::OnTime),
+        due("2026-06-30", DueState::Late),
+    ];
     assert_eq!(listed(&told), dues);
     assert!(told.overdue.is_empty() && !told.is_awaited());
     // In the next half-year it is carried over, since nobody had met it when that began.
@@ -78,7 +81,8 @@ fn a_due_date_belongs_to_the_time_that_it_ends_and_its_grace_runs_behind() {
 }
 
 #[test]
-fn while_the_grace_time_of_a_due_date_runs_nobody_can_say_and_then_it_is_a_deviation_of_the_time_it_belongs_to() {
+fn while_the_grace_time_of_a_due_date_runs_nobody_can_say_and_then_it_is_a_deviation_of_the_time_it_belongs_to()
+ {
     let given = [evidence(2, "2026-03-30T12:00", "2026-03-30")];
     let told = |now| course(&duties(), &given, half(now)).unwrap();
     let waiting = told("2026-07-10T00:00");
@@ -92,7 +96,10 @@ fn while_the_grace_time_of_a_due_date_runs_nobody_can_say_and_then_it_is_a_devia
         .collect();
     let (due, from) = (at("2026-07-01T00:00"), at("2026-07-15T00:00"));
     assert_eq!(stretches, [(due, from, None, "open")]);
-    assert!(over.overdue[0].concerns(Some(from), None), "and it lasts into the next");
+    assert!(
+        over.overdue[0].concerns(Some(from), None),
+        "and it lasts into the next"
+    );
     assert!(!over.overdue[0].concerns(None, Some(at("2026-06-30T00:00"))));
 }
 
@@ -163,7 +170,12 @@ fn all_that_is_ahead_of_a_time_that_goes_on_is_listed() {
     let told = course(&duties, &[], half("2026-01-15T00:00")).unwrap();
     let days: Vec<_> = listed(&told).into_iter().map(|(day, _)| day).collect();
     let expected = [
-        "2026-01-31", "2026-02-28", "2026-03-31", "2026-04-30", "2026-05-31", "2026-06-30",
+        "2026-01-31",
+        "2026-02-28",
+        "2026-03-31",
+        "2026-04-30",
+        "2026-05-31",
+        "2026-06-30",
     ];
     assert_eq!(days, expected);
     assert!(told.dues.iter().all(|due| due.state == DueState::Ahead));
@@ -179,7 +191,11 @@ fn a_control_that_owes_nothing_within_a_time_has_no_course() {
         ..half("2026-02-01T00:00")
     };
     assert_eq!(course(&gone, &[], log), None);
-    assert_eq!(course(&duties(), &[], half("2025-12-01T00:00")), None, "it has not begun");
+    assert_eq!(
+        course(&duties(), &[], half("2025-12-01T00:00")),
+        None,
+        "it has not begun"
+    );
 }
 
 #[test]
@@ -193,7 +209,11 @@ fn a_control_that_came_within_the_time_owes_from_then_on_and_another_calendar_is
     assert_eq!(stretches(&told), [all]);
     let given = [evidence(1, "2026-02-10T00:00", "2026-02-10")];
     let told = course(&changed, &given, half("2026-04-01T00:00")).unwrap();
-    assert_eq!(told.bare[1].from, at("2026-03-12T00:00"), "30 days since the change");
+    assert_eq!(
+        told.bare[1].from,
+        at("2026-03-12T00:00"),
+        "30 days since the change"
+    );
     changed[1].to = Some(at("2026-03-10T00:00"));
     let told = course(&changed, &given, half("2026-04-01T00:00")).unwrap();
     assert_eq!(told.of, TimeDelta::days(37));
