@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use crate::control::{Control, ControlResult};
-use crate::log::leaf::{Attachment, BlobRef, Body, Role};
+use crate::log::leaf::{Attachment, BlobRef, Body, By, Role};
 use crate::log::store::{Reader, StoreError};
 use crate::period::manual::{Account, Duty, Evidence, account};
 use crate::plan::{Plan, PlanError};
@@ -51,7 +51,8 @@ pub fn attachments(reader: &Reader) -> Result<Vec<Attached>, StoreError> {
     Ok(all)
 }
 
-/// Every control for which any plan ever asked evidence of people, in the order in which they came.
+/// Every control for which any plan ever asked evidence of people, in the order in which they came. Once a daemon has planned,
+/// only its plans count.
 pub fn read(reader: &Reader) -> Result<Vec<Owed>, PlanError> {
     read_before(reader, u64::MAX)
 }
@@ -60,11 +61,17 @@ pub fn read(reader: &Reader) -> Result<Vec<Owed>, PlanError> {
 pub fn read_before(reader: &Reader, end: u64) -> Result<Vec<Owed>, PlanError> {
     let mut owed: Vec<Owed> = Vec::new();
     let mut rules = String::new();
+    let mut is_planned = false;
     for seq in reader.of_kind("plan", 0)?.into_iter().filter(|seq| *seq < end) {
         let Some(leaf) = reader.leaf(seq)? else { continue };
         let Some(Body::Plan(plan)) = leaf.body else {
             continue;
         };
+        // Who tries another configuration by hand ends nobody's duty.
+        if plan.by == By::AdHoc && is_planned {
+            continue;
+        }
+        is_planned |= plan.by == By::Daemon;
         // Most plans differ from the one before in something else: a daemon that was started again.
         if plan.rules_sha256 == rules {
             continue;

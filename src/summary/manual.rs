@@ -4,18 +4,22 @@
 //! A scope by criteria holds the controls that serve them, with their evidence. What people bring comes from no source, so a
 //! scope by sources leaves none of it out.
 
-use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
 
 use super::{ControlRow, PeriodResult, SummaryError};
 use crate::control::{Criterion, MaxAge};
-use crate::log::leaf::{Attachment, Days, format_time};
+use crate::log::leaf::{Attachment, Days};
 use crate::log::store::Reader;
 use crate::manual::{self, Attached, Owed};
 use crate::period::coverage::{Covered, Stretch};
 use crate::period::manual::{Course, DueState, Duty, Overdue, State, Within, course};
 use crate::period::response::{Response, Responses, Said, Told};
 use crate::period::window::Window;
+
+mod joined;
+
+pub(super) use joined::{draft, join};
 
 /// The evidence that people owe for a control.
 #[derive(Clone, Debug, Serialize)]
@@ -239,7 +243,7 @@ fn row(
         control: control.to_owned(),
         owner: owed.control.owner.clone(),
         calendars: calendars.map(calendar).collect(),
-        result: result(course),
+        result: joined::result(course),
         state: course.state,
         dues: course
             .dues
@@ -331,18 +335,6 @@ fn given(attached: &Attached) -> AttachmentRow {
 /// Salt and newline before a blob's payload.
 const SALT: u64 = 65;
 
-fn result(course: &Course) -> PeriodResult {
-    if !course.overdue.is_empty() {
-        PeriodResult::Deviations
-    } else if course.covered == TimeDelta::zero() {
-        PeriodResult::NoEvidence
-    } else if !course.bare.is_empty() || course.is_awaited() {
-        PeriodResult::Incomplete
-    } else {
-        PeriodResult::NoDeviations
-    }
-}
-
 impl ManualRow {
     /// Whether it names an attachment.
     fn names(&self, seq: u64) -> bool {
@@ -358,77 +350,5 @@ impl ManualRow {
     /// The deviations that go on.
     pub fn open(&self) -> u64 {
         self.overdue.iter().filter(|overdue| overdue.to.is_none()).count() as u64
-    }
-}
-
-/// Tells each control what came of the evidence that people owe for it.
-pub(super) fn join(controls: &mut [ControlRow], rows: &[ManualRow]) {
-    for control in controls {
-        let Some(row) = rows.iter().find(|row| row.control == control.control) else {
-            continue;
-        };
-        control.deviations += row.overdue.len() as u64;
-        control.open += row.open();
-        control.result = joined(control.result, row.result);
-        control.coverage_percent = control
-            .coverage_percent
-            .into_iter()
-            .chain(row.coverage_percent)
-            .min_by(f64::total_cmp);
-    }
-}
-
-/// Of tests and of what people bring together: the worst, and where one of them has nothing to show, not all is known.
-fn joined(tests: PeriodResult, manual: PeriodResult) -> PeriodResult {
-    use PeriodResult::{Deviations, Incomplete, NoDeviations, NoEvidence, NoOccurrence, NotTested};
-    match (tests, manual) {
-        (NotTested, other) | (other, NotTested) => other,
-        (Deviations, _) | (_, Deviations) => Deviations,
-        (NoEvidence, NoEvidence) => NoEvidence,
-        (Incomplete | NoEvidence, _) | (_, Incomplete | NoEvidence) => Incomplete,
-        (NoOccurrence, NoOccurrence) => NoOccurrence,
-        (NoOccurrence | NoDeviations, NoOccurrence | NoDeviations) => NoDeviations,
-    }
-}
-
-/// Why the period is not settled yet: the grace time of one of its due dates runs.
-pub(super) fn draft(rows: &[ManualRow], period: &Window) -> Vec<String> {
-    let awaited = rows
-        .iter()
-        .flat_map(|row| row.dues.iter().map(move |due| (row, due)));
-    awaited
-        .filter(|(_, due)| due.state == DueState::Grace && due.due <= period.to)
-        .map(|(row, due)| {
-            format!(
-                "evidence for {} was due by {}, and its grace time runs until {}",
-                row.control,
-                due.day,
-                format_time(due.grace_ends)
-            )
-        })
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::PeriodResult::{Deviations, Incomplete, NoDeviations, NoEvidence, NoOccurrence, NotTested};
-    use super::*;
-
-    #[test]
-    fn the_worse_of_tests_and_people_counts_and_what_is_unknown_of_one_is_no_pass_of_both() {
-        for (tests, manual, both) in [
-            (NotTested, NoDeviations, NoDeviations),
-            (NotTested, NoEvidence, NoEvidence),
-            (NoDeviations, Deviations, Deviations),
-            (Deviations, NoDeviations, Deviations),
-            (NoDeviations, NoEvidence, Incomplete),
-            (NoEvidence, NoDeviations, Incomplete),
-            (NoEvidence, NoEvidence, NoEvidence),
-            (NoOccurrence, Incomplete, Incomplete),
-            (NoOccurrence, NoDeviations, NoDeviations),
-            (NoDeviations, NoDeviations, NoDeviations),
-        ] {
-            assert_eq!(joined(tests, manual), both, "{tests:?} and {manual:?}");
-        }
     }
 }

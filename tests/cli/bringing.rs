@@ -5,9 +5,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use evidenced::log::append::Draft;
-use evidenced::log::leaf::{Alert, AlertState, Attachment, Body, Days, Event, Role};
+use evidenced::log::leaf::{Alert, AlertState, Attachment, Body, By, Days, Event, Role};
+use evidenced::plan::Maker;
 
-use crate::fake::{Answer, Bench, HandClock, RULES, thing};
+use crate::fake::{Answer, Bench, HandClock, RULES, maker, thing};
 use crate::workplace::Workplace;
 
 /// A control that people alone serve, and one that a test serves too.
@@ -258,6 +259,63 @@ async fn until_the_grace_time_of_what_fell_due_is_over_nothing_is_settled() {
         "{}",
         told["draft"]
     );
+}
+
+#[tokio::test]
+async fn a_period_that_goes_on_says_what_status_and_readiness_say() {
+    for (days, given, state) in [
+        (1, false, "never"),
+        (1, true, "current"),
+        (15, false, "overdue"),
+        (15, true, "current"),
+    ] {
+        let place = Workplace::new();
+        let bench = crate::attaching::begun(&place, days).await;
+        if given {
+            let today = evidenced::clock::system().now().format("%Y-%m-%d").to_string();
+            attach(&bench, "access-review", "Review", &today, "Bob Jones").await;
+        }
+        let day = |days: i64| {
+            let at = evidenced::clock::system().now() + TimeDelta::days(days);
+            at.format("%Y-%m-%d").to_string()
+        };
+        let told = period(&place, &day(-40), &day(40));
+        let told = control(&told, "manual", "access-review")["state"].clone();
+        let status = place.run(&["status", "--format", "json"]).json();
+        let of_status = control(&status, "manual", "access-review")["state"].clone();
+        let readiness = place.run(&["readiness", "--format", "json"]).json();
+        let served = readiness["criteria"].as_array().unwrap().iter();
+        let served = served.flat_map(|criterion| criterion["controls"].as_array().unwrap());
+        let mut own = served.filter(|serving| serving["control"] == "access-review");
+        let of_readiness = own.next().unwrap()["manual"]["state"].clone();
+        assert_eq!([&told, &of_readiness], [&of_status; 2]);
+        // Where a Monday has just passed, the grace time runs instead.
+        assert!(
+            told == state || told == "due" && state == "never",
+            "{told}, {state}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn whoever_tries_another_configuration_by_hand_ends_nobodys_duty() {
+    let place = Workplace::new();
+    let mut bench = begun(&place).await;
+    let daemon = Maker {
+        by: By::Daemon,
+        ..maker()
+    };
+    let sealed = bench
+        .plan
+        .seal_for_daemon(&bench.log, &daemon, at("2026-01-10T00:00:00"))
+        .await;
+    sealed.unwrap();
+    bench.clock.forward(TimeDelta::hours(1));
+    bench.seal_rules(&[RULES]).await;
+    look(&bench, "2026-05-01T00:00:00").await;
+    let told = half_year(&place);
+    let row = control(&told, "manual", "access-review");
+    assert_eq!(row["overdue"][0]["state"], "open", "{row}");
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! The evidence that people owe in the half-year that is made up: given in time, late, when it was overdue, and not at all.
 
-use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use chrono::TimeDelta;
 use evidenced::control::Criterion;
 use evidenced::log::leaf::{Acknowledgement, Days};
 use evidenced::period::manual::{DueState, State};
@@ -189,7 +189,7 @@ fn row(control: &str, every: &str, grace: Option<&str>, max_age: Option<&str>) -
         result: PeriodResult::NoDeviations,
         state: State::Current,
         dues: Vec::new(),
-        next: date(day(273)),
+        next: Some(day(273).date_naive()),
         overdue: Vec::new(),
         before: None,
         further: Vec::new(),
@@ -199,10 +199,6 @@ fn row(control: &str, every: &str, grace: Option<&str>, max_age: Option<&str>) -
         coverage_percent: Some(100.0),
         days: String::new(),
     }
-}
-
-fn date(at: DateTime<Utc>) -> Option<NaiveDate> {
-    Some(at.date_naive())
 }
 
 /// Due at the end of a day, by its number.

@@ -96,7 +96,7 @@ pub fn outline<'a>(seq: u64, lead: &'a Lead<'a>, bytes: &[u8]) -> Result<Outline
         plan: u64,
     }
     #[derive(Deserialize)]
-    struct Alert {
+    struct News {
         state: Option<AlertState>,
         alert: Option<u64>,
         event: Option<Event>,
@@ -131,7 +131,7 @@ pub fn outline<'a>(seq: u64, lead: &'a Lead<'a>, bytes: &[u8]) -> Result<Outline
             source: of(&lead.source),
         },
         "alert" | "acknowledgement" => {
-            let Alert { state, alert, event } = serde_json::from_slice(bytes)?;
+            let News { state, alert, event } = serde_json::from_slice(bytes)?;
             What::Alert {
                 of: alert,
                 // Evidence stays overdue behind the notice of it.
