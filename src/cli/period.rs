@@ -58,7 +58,8 @@ With --format json: origin, size, as_of, period, state (ahead, running, ended), 
   deviations  as the verb of that name has them, with open_at_start and open_at_end
   changes, downtime, people, unjudged, unreadable
 
-Exit codes: 3 where a tick yielded nothing, 1 where a test failed or not all is covered, else 0.")]
+Exit codes: 3 where a tick yielded nothing, 1 where a test failed, evidence was overdue or not all
+is covered, else 0.")]
 pub(super) struct Arguments {
     /// The [[period]]; needed only where several are configured
     #[arg(value_name = "NAME", conflicts_with_all = ["from", "to", "since"])]

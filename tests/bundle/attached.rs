@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::BTreeMap;
 
 use evidenced::log::append::Draft;
-use evidenced::log::leaf::{Attachment, Body, Days, Role};
+use evidenced::log::leaf::{Alert, AlertState, Attachment, Body, Days, Event, Role};
 
 use crate::exported::{export, files, verify_py};
 use crate::fake::{Answer, Bench, HandClock, RULES, thing};
@@ -30,6 +30,22 @@ async fn log(place: &Workplace) -> [String; 4] {
     let mut bench = Bench::begun_at(&place.store(), RULES, clock).await;
     bench.seal_rules(&[RULES, MANUAL]).await;
     let mut blobs = Vec::new();
+    for event in [Event::ManualDue, Event::ManualOverdue] {
+        let notice = Alert {
+            collector: None,
+            source: None,
+            state: AlertState::Noticed,
+            alert: None,
+            event,
+            severity: "high".to_owned(),
+            test: None,
+            control: Some("by-hand".to_owned()),
+            about: None,
+            resources: 0,
+            delivery: None,
+        };
+        bench.log.append(Draft::new(Body::Alert(notice))).await.unwrap();
+    }
     for (day, controls, criteria) in [
         ("2026-02-20T12:00:00Z", vec!["by-hand"], vec![]),
         ("2026-03-02T12:00:00Z", vec!["safe-things"], vec![]),
@@ -122,6 +138,10 @@ async fn what_counts_at_the_beginning_goes_along_and_what_is_of_other_controls_i
         leaves.matches("\"kind\":\"attachment\"").count(),
         4,
         "leaves are always all there"
+    );
+    assert!(
+        leaves.contains("\"manual_overdue\"") && !leaves.contains("\"manual_due\""),
+        "evidence may be overdue long after the notice of it"
     );
     let told: serde_json::Value = serde_json::from_slice(&files["period.json"]).unwrap();
     let manual = told["manual"].as_array().unwrap();
