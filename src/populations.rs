@@ -12,10 +12,14 @@ use crate::period::obtained::Obtained;
 use crate::period::population::{Gap, Item};
 use crate::period::span::Span;
 
+pub mod alike;
+pub mod handed;
 pub mod named;
 mod planned;
 mod reading;
+pub mod rows;
 pub mod sealed;
+pub mod statement;
 
 use planned::{Of, Planned};
 use reading::Reading;
@@ -27,6 +31,8 @@ pub struct Asking {
     pub period: Span,
     /// Only of these sources; of all if empty.
     pub only_sources: BTreeSet<String>,
+    /// Only what these collectors yield; all if none.
+    pub only_collectors: Option<BTreeSet<String>>,
     /// Only this population, as it is called in the log.
     pub only: Option<String>,
 }
@@ -60,6 +66,8 @@ pub struct Population {
     pub is_events: bool,
     /// In the order in which they are numbered.
     pub items: Vec<Item>,
+    /// How many there are of each sort.
+    pub counts: Counts,
     /// By target, oldest first.
     pub gaps: Vec<Gap>,
     /// How many items the snapshots held together.
@@ -72,6 +80,37 @@ pub struct Population {
     pub obtained: Rc<Obtained>,
     /// What the company leaves out of its tests. It is in the population all the same.
     pub exclusions: Vec<Exclusion>,
+}
+
+/// How many items of each sort a population has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// All of them.
+    pub items: u64,
+    /// Those that another snapshot showed otherwise.
+    pub changed: u64,
+    /// Events that the source showed late.
+    pub late: u64,
+    /// Events whose own time is not told.
+    pub untimed: u64,
+    /// States that were there when the period began.
+    pub at_start: u64,
+    /// States that the last look no longer saw.
+    pub gone: u64,
+}
+
+impl Counts {
+    fn of(items: &[Item]) -> Self {
+        let count = |is: fn(&Item) -> bool| items.iter().filter(|item| is(item)).count() as u64;
+        Self {
+            items: items.len() as u64,
+            changed: count(|item| !item.changed.is_empty()),
+            late: count(|item| item.late),
+            untimed: count(|item| item.between.is_some()),
+            at_start: count(|item| item.at_start),
+            gone: count(|item| item.gone.is_some()),
+        }
+    }
 }
 
 impl Population {
@@ -87,7 +126,7 @@ impl Population {
 
     /// How many items the list holds.
     pub fn count(&self) -> u64 {
-        self.items.len() as u64
+        self.counts.items
     }
 }
 
@@ -113,19 +152,39 @@ pub fn sources(reader: &Reader) -> Result<BTreeSet<String>, StoreError> {
 /// # Errors
 /// The store can't be read. Evidence that is damaged is named, not refused.
 pub fn read(reader: &Reader, asking: &Asking) -> Result<Vec<Population>, StoreError> {
+    let mut populations = Vec::new();
+    each(reader, asking, |of_collector| {
+        populations.extend(of_collector);
+        Ok::<_, StoreError>(())
+    })?;
+    Ok(populations)
+}
+
+/// Reads populations a collector at a time, so that the items of all need not be held at once.
+///
+/// # Errors
+/// As [`read`], and those of `visit`.
+pub fn each<E: From<StoreError>>(
+    reader: &Reader,
+    asking: &Asking,
+    mut visit: impl FnMut(Vec<Population>) -> Result<(), E>,
+) -> Result<(), E> {
     let planned = Planned::read(reader)?;
     let leaves = reader.size()?;
     let newest = reader.leaf(leaves.saturating_sub(1))?;
     let now = newest.map_or(asking.period.from, |leaf| leaf.time);
     let mut by_collector: BTreeMap<String, Vec<Of>> = BTreeMap::new();
     for (collector, of) in planned.all(asking.only.as_deref()) {
+        let wanted = asking.only_collectors.as_ref();
+        if wanted.is_some_and(|wanted| !wanted.contains(&collector)) {
+            continue;
+        }
         by_collector.entry(collector).or_default().push(of);
     }
-    let mut populations = Vec::new();
     for (collector, wanted) in by_collector {
         let mut reading = Reading::new(reader, asking, &planned, (&collector, &wanted), now);
         reading.read()?;
-        populations.extend(reading.end(leaves));
+        visit(reading.end(leaves))?;
     }
-    Ok(populations)
+    Ok(())
 }

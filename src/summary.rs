@@ -22,11 +22,13 @@ mod failures;
 mod gather;
 mod look;
 mod manual;
+mod sampling;
 mod tested;
 
 pub use changes::{Change, Downtime, Person};
 pub use failures::{Failed, Sighting};
 pub use manual::{AttachmentRow, BareRow, CalendarRow, DueRow, ManualRow, OverdueRow};
+pub use sampling::{Collected, DrawRow, SealedRow};
 
 /// What the log tells of a stretch of time.
 #[derive(Debug, Serialize)]
@@ -61,6 +63,13 @@ pub struct Summary {
     pub downtime: Vec<Downtime>,
     /// Who did what.
     pub people: Vec<Person>,
+    /// The lists that were sealed of periods that overlap this one.
+    pub populations: Vec<SealedRow>,
+    /// What was drawn from them, and all that was drawn within the period.
+    pub draws: Vec<DrawRow>,
+    /// Which populations belong to it, sealed or not.
+    #[serde(skip)]
+    pub collected: Collected,
     /// Snapshots that nothing has judged.
     pub unjudged: Vec<u64>,
     /// Leaves of which a payload can't be read any more, or that a later version wrote otherwise: their part is missing here.
@@ -316,19 +325,24 @@ pub fn read(held: &Held<'_>, period: Window) -> Result<Summary, SummaryError> {
         changes: changes::rows(&gathered, &period),
         downtime: changes::downtime(&gathered, &period),
         people: gathered.people.within(&period),
+        populations: gathered.sampling.sealed_within(&period),
+        draws: gathered.sampling.drawn_within(&period),
+        collected: sampling::collected(&gathered, &period),
         unjudged: gathered.unjudged(&period),
         unreadable: gathered.unreadable,
         period,
     };
-    summary.keep(|_| true);
+    summary.prune();
     Ok(summary)
 }
 
 impl Summary {
-    /// Leaves out other controls than these, with what people brought for them, and the tests that serve none that stays, with
-    /// their deviations.
+    /// Leaves out other controls than these, with what people brought for them, and what serves none that stays: tests, with their
+    /// deviations, and populations.
     pub fn keep_controls(&mut self, wanted: impl Fn(&str) -> bool) {
-        self.keep(wanted);
+        self.controls.retain(|control| wanted(&control.control));
+        self.collected.only_serving = true;
+        self.prune();
         let (controls, criteria) = (&self.controls, &self.period.criteria);
         let is_meant = |attached: &AttachmentRow| {
             let is_of = |id: &String| controls.iter().any(|control| control.control == *id);
@@ -339,8 +353,8 @@ impl Summary {
         self.attachments.retain(is_meant);
     }
 
-    fn keep(&mut self, wanted: impl Fn(&str) -> bool) {
-        self.controls.retain(|control| wanted(&control.control));
+    /// Leaves out the tests that serve no control here, with their deviations, and what people brought for others.
+    fn prune(&mut self) {
         let controls = &self.controls;
         self.tests
             .retain(|test| controls.iter().any(|control| control.tests.contains(&test.test)));

@@ -14,10 +14,8 @@ use crate::log::start;
 use crate::log::store::Reader;
 use crate::period::span::Span;
 use crate::populations::named::{NAMED, named};
-use crate::populations::{self, Asking, Population};
+use crate::populations::{self, Asking, Population, rows, statement};
 
-pub(super) mod json;
-mod rows;
 pub(super) mod seal;
 pub(super) mod text;
 
@@ -136,6 +134,7 @@ impl Over {
         Ok(Asking {
             period: meant.span,
             only_sources: sources,
+            only_collectors: None,
             only: only.map(str::to_owned),
         })
     }
@@ -167,7 +166,7 @@ pub(super) fn run(common: &Common, arguments: &Arguments, out: &mut dyn Write) -
     check_committed(&reader, &read)?;
     let listed = population.is_some();
     if arguments.csv {
-        rows::print(out, &read)?;
+        rows::write(out, &read)?;
         return Ok(Exit::Well);
     }
     let sealed = match read.first().filter(|_| arguments.seal) {
@@ -175,7 +174,13 @@ pub(super) fn run(common: &Common, arguments: &Arguments, out: &mut dyn Write) -
         None => None,
     };
     match common.format {
-        Format::Json => print_json(out, &json::shown(&reader, &read, listed, sealed.as_ref()))?,
+        Format::Json => {
+            let sealed = sealed.as_ref().map(|sealed| sealed.seq);
+            print_json(
+                out,
+                &statement::shown(reader.origin().as_str(), &read, listed, sealed),
+            )?;
+        }
         Format::Text => {
             text::print(out, &read, listed)?;
             if let Some(sealed) = &sealed {

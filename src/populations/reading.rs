@@ -7,7 +7,7 @@ use std::rc::Rc;
 use evidenced_collector_api::{Covers, Provenance, Resource};
 
 use super::planned::{Of, Planned};
-use super::{Asking, Population};
+use super::{Asking, Counts, Population};
 use crate::log::leaf::{Body, Leaf, Role, SnapshotLeaf, format_time};
 use crate::log::store::{Entry, Filter, Reader, StoreError};
 use crate::log::tree::Hash;
@@ -313,6 +313,7 @@ impl<'a> Reading<'a> {
                 only_sources: only_sources.clone(),
                 is_events: false,
                 items: Vec::new(),
+                counts: Counts::default(),
                 gaps: Vec::new(),
                 read: 0,
                 targets: BTreeSet::new(),
@@ -349,6 +350,7 @@ impl<'a> Reading<'a> {
         }
         for population in &mut populations {
             population::sort(&mut population.items);
+            population.counts = Counts::of(&population.items);
         }
         populations
     }

@@ -10,6 +10,7 @@ use evidenced_collector_api::Covers;
 use super::SummaryError;
 use super::changes::People;
 use super::look::{Judgement, Look, Places};
+use super::sampling::Sampling;
 use crate::control::TestId;
 use crate::deviations::Judged;
 use crate::duty::{self, Post};
@@ -43,6 +44,7 @@ pub(super) struct Gathered {
     pub(super) looks: BTreeMap<Scope, Vec<Look>>,
     pub(super) heartbeats: Vec<(DateTime<Utc>, String, Heartbeat)>,
     pub(super) people: People,
+    pub(super) sampling: Sampling,
     pub(super) unreadable: Vec<u64>,
 }
 
@@ -185,6 +187,7 @@ impl Gathered {
             looks: BTreeMap::new(),
             heartbeats: Vec::new(),
             people: People::default(),
+            sampling: Sampling::default(),
             unreadable: Vec::new(),
         })
     }
@@ -280,6 +283,8 @@ impl Gathered {
             Some(Body::Exception(exception)) => self.people.excepted(time, &exception),
             Some(Body::Attachment(attachment)) => self.people.attached(time, &attachment),
             Some(Body::Acknowledgement(said)) => self.people.acknowledged(time, &said.recorded_by),
+            Some(Body::Population(population)) => self.sampling.sealed(seq, time, population),
+            Some(Body::Sample(sample)) => self.sampling.drawn(seq, time, sample),
             _ => {}
         }
         Ok(())

@@ -1,7 +1,6 @@
 //! Populations for people: how many, what is missing, and how it was obtained, as an auditor asks for it.
 
 use anyhow::Result;
-use std::collections::BTreeMap;
 use std::io::Write;
 use std::rc::Rc;
 
@@ -11,6 +10,7 @@ use crate::period::obtained::{Calls, Obtained, Values};
 use crate::period::population::{Gap, Item};
 use crate::period::sample;
 use crate::populations::Population;
+use crate::populations::alike::alike;
 use crate::populations::sealed::reasons;
 
 /// So many gaps, snapshots and values of a parameter are listed; JSON lists all.
@@ -154,7 +154,7 @@ fn places(population: &Population) -> String {
 }
 
 fn counted(population: &Population) -> String {
-    let count = |is: fn(&Item) -> bool| population.items.iter().filter(|item| is(item)).count();
+    let counts = &population.counts;
     let (read, distinct) = (population.read, population.count());
     let mut parts = vec![format!(
         "{read} read, {} repeated, {distinct} distinct",
@@ -162,16 +162,16 @@ fn counted(population: &Population) -> String {
     )];
     let told = [
         (
-            count(|item| !item.changed.is_empty()),
+            counts.changed,
             "changed later, the newest kept",
         ),
-        (count(|item| item.late), "shown late by the source"),
+        (counts.late, "shown late by the source"),
         (
-            count(|item| item.between.is_some()),
+            counts.untimed,
             "of an interval that is known, and a time that is not",
         ),
-        (count(|item| item.at_start), "there when the period began"),
-        (count(|item| item.gone.is_some()), "gone before the last snapshot"),
+        (counts.at_start, "there when the period began"),
+        (counts.gone, "gone before the last snapshot"),
     ];
     parts.extend(
         told.iter()
@@ -179,36 +179,6 @@ fn counted(population: &Population) -> String {
             .map(|(n, what)| format!("{n} {what}")),
     );
     parts.join("; ")
-}
-
-/// Gaps that many targets of a source have in common are told once, with how many targets.
-fn alike(gaps: &[Gap]) -> Vec<(Gap, u64)> {
-    let mut alike: Vec<(Gap, u64)> = Vec::new();
-    let mut places: BTreeMap<String, usize> = BTreeMap::new();
-    for gap in gaps {
-        let (why, ends) = (
-            &gap.why,
-            [gap.span.from, gap.span.to].map(|at| minute(at)[..16].to_owned()),
-        );
-        let edges = (why.out_of_scope, why.nothing_before, why.nothing_after);
-        let happened: Vec<_> = why.happened.keys().collect();
-        let key = format!("{:?}", (&gap.scope.source, ends, edges, happened));
-        let place = *places.entry(key).or_insert(alike.len());
-        match alike.get_mut(place) {
-            None => alike.push((gap.clone(), 1)),
-            Some((first, targets)) => {
-                *targets += 1;
-                for (what, leaves) in &why.happened {
-                    let all = first.why.happened.entry(what.clone()).or_default();
-                    all.extend(leaves);
-                    // What stopped a whole source is each target's reason.
-                    all.sort_unstable();
-                    all.dedup();
-                }
-            }
-        }
-    }
-    alike
 }
 
 fn told(gap: &Gap, targets: u64) -> String {

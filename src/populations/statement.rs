@@ -1,22 +1,21 @@
-//! Populations for programs, in a form that stays.
+//! Populations for programs, in a form that stays: what is in them, what is missing, and how they were obtained.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::seal::Sealed;
+use super::Population;
+use super::sealed::reasons;
 use crate::control::Exclusion;
 use crate::log::leaf::format_time;
-use crate::log::store::Reader;
 use crate::period::obtained::{Calls, Obtained};
 use crate::period::population::{self, What};
-use crate::populations::Population;
-use crate::populations::sealed::reasons;
 
+/// Populations of a log.
 #[derive(Serialize)]
-pub(super) struct Shown<'a> {
-    origin: String,
+pub struct Shown<'a> {
+    origin: &'a str,
     populations: Vec<About<'a>>,
     /// The leaf that seals it, where that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -162,25 +161,25 @@ struct Item<'a> {
     unknown: &'a BTreeMap<String, String>,
 }
 
-pub(super) fn shown<'a>(
-    reader: &Reader,
+/// What there is to say of populations of the log `origin`; `listed` has their items told one by one.
+pub fn shown<'a>(
+    origin: &'a str,
     populations: &'a [Population],
     listed: bool,
-    sealed: Option<&Sealed>,
+    sealed: Option<u64>,
 ) -> Shown<'a> {
     Shown {
-        origin: reader.origin().to_string(),
+        origin,
         populations: populations
             .iter()
             .map(|population| about(population, listed))
             .collect(),
-        sealed: sealed.map(|sealed| sealed.seq),
+        sealed,
     }
 }
 
 fn about(population: &Population, listed: bool) -> About<'_> {
-    let items = &population.items;
-    let count = |is: fn(&population::Item) -> bool| items.iter().filter(|item| is(item)).count() as u64;
+    let (items, counts) = (&population.items, &population.counts);
     About {
         population: &population.of,
         name: population.name,
@@ -195,9 +194,9 @@ fn about(population: &Population, listed: bool) -> About<'_> {
         count: population.count(),
         read: population.read,
         repeated: population.read - population.count(),
-        late: count(|item| item.late),
-        changed: count(|item| !item.changed.is_empty()),
-        untimed: count(|item| item.between.is_some()),
+        late: counts.late,
+        changed: counts.changed,
+        untimed: counts.untimed,
         targets: population
             .targets
             .iter()

@@ -1,35 +1,21 @@
-//! The items of a population as CSV, for a spreadsheet: a line each, then a column for every attribute that any of them has.
+//! The items of a population as CSV, for a spreadsheet: a line each, with a column for every attribute that any of them has.
+//!
+//! The only writer of such a table: what a verb prints and what a bundle holds are the same.
 
-use anyhow::Result;
 use serde_json::Value;
 use std::collections::BTreeSet;
-use std::io::Write;
+use std::io::{self, Write};
 
+use super::Population;
 use crate::log::leaf::format_time;
 use crate::period::population::Item;
-use crate::populations::Population;
 use crate::table::Writer;
 
-const OWN: [&str; 16] = [
-    "n",
-    "id",
-    "name",
-    "kind",
-    "collector",
-    "source",
-    "target",
-    "at",
-    "first_seen",
-    "last_seen",
-    "gone",
-    "at_start",
-    "late",
-    "seen",
-    "snapshot",
-    "changed",
-];
-
-pub(super) fn print(out: &mut dyn Write, populations: &[Population]) -> Result<()> {
+/// Writes the table, numbered as it is sealed. Every cell is safe to open in a spreadsheet.
+///
+/// # Errors
+/// What is written to refuses.
+pub fn write<W: Write>(out: W, populations: &[Population]) -> io::Result<W> {
     let items: Vec<&Item> = populations
         .iter()
         .flat_map(|population| &population.items)
@@ -55,9 +41,27 @@ pub(super) fn print(out: &mut dyn Write, populations: &[Population]) -> Result<(
                 .chain(attributes.iter().map(|name| cell(item, name))),
         )?;
     }
-    table.finish()?;
-    Ok(())
+    table.finish()
 }
+
+const OWN: [&str; 16] = [
+    "n",
+    "id",
+    "name",
+    "kind",
+    "collector",
+    "source",
+    "target",
+    "at",
+    "first_seen",
+    "last_seen",
+    "gone",
+    "at_start",
+    "late",
+    "seen",
+    "snapshot",
+    "changed",
+];
 
 fn own(item: &Item, n: u64) -> Vec<String> {
     let resource = &item.resource;
