@@ -13,6 +13,7 @@ use crate::period::population::{Gap, Item};
 use crate::period::span::Span;
 
 pub mod alike;
+mod entries;
 pub mod handed;
 pub mod named;
 mod planned;

@@ -9,6 +9,8 @@ mod brought;
 mod findings;
 #[path = "report/made.rs"]
 mod made;
+#[path = "report/populations.rs"]
+mod populations;
 #[path = "../collectors/aws/tests/moto/python.rs"]
 mod python;
 #[path = "report/rows.rs"]
@@ -16,14 +18,24 @@ mod rows;
 #[path = "report/valid.rs"]
 mod valid;
 
+use evidenced::populations::handed::Handed;
 use evidenced::report;
 use evidenced::summary::Summary;
 use evidenced::table::Table;
 
 fn file(summary: &Summary, path: &str) -> String {
-    let files = report::files(summary).unwrap();
+    let files = report::files(summary, handed(summary)).unwrap();
     let (_, bytes) = files.into_iter().find(|(name, _)| name == path).unwrap();
     String::from_utf8(bytes).unwrap()
+}
+
+/// Populations, where the summary has anything at all.
+fn handed(summary: &Summary) -> Handed {
+    if summary.controls.is_empty() {
+        Handed::default()
+    } else {
+        populations::handed()
+    }
 }
 
 fn all() -> [(&'static str, Summary); 4] {
@@ -42,7 +54,7 @@ fn every_period_has_each_of_its_files() {
     let folder =
         std::env::var_os("EVIDENCED_REPORTS").map_or(own.path().to_owned(), std::path::PathBuf::from);
     for (name, summary) in all() {
-        for (path, bytes) in report::files(&summary).unwrap() {
+        for (path, bytes) in report::files(&summary, handed(&summary)).unwrap() {
             let file = folder.join(name).join(path);
             let may_be_empty = file.extension().is_some_and(|extension| extension == "jsonl");
             assert!(may_be_empty || !bytes.is_empty(), "{}", file.display());
@@ -64,7 +76,7 @@ fn every_period_has_each_of_its_files() {
 fn the_same_summary_gives_the_same_bytes() {
     for ((name, once), (_, again)) in all().into_iter().zip(all()) {
         assert!(
-            report::files(&once).unwrap() == report::files(&again).unwrap(),
+            report::files(&once, handed(&once)).unwrap() == report::files(&again, handed(&again)).unwrap(),
             "{name}"
         );
     }
@@ -220,7 +232,7 @@ fn a_draft_says_so_with_its_reasons_and_what_is_final_does_not() {
 #[test]
 fn no_result_is_called_more_than_it_is() {
     for (name, summary) in all() {
-        for (path, bytes) in report::files(&summary).unwrap() {
+        for (path, bytes) in report::files(&summary, handed(&summary)).unwrap() {
             let text = String::from_utf8(bytes).unwrap().to_lowercase();
             assert!(!text.contains("compliant"), "{name}/{path}");
         }

@@ -16,7 +16,17 @@
 //! | `blobs/ab/ab…` | what the leaves name: 64 hex digits of salt, a newline, the payload; the name is the SHA-256 of the file |
 //! | `withheld.csv` | the blobs that leaves in the bundle name and that are not in it, each with the reason |
 //!
-//! Further files are derived from those, and may stand at any other path.
+//! Further files are derived from those, and may stand at any other path. `evidenced export` adds what `report::files` makes, of what
+//! is in scope; of populations and samples:
+//!
+//! | file | what |
+//! |---|---|
+//! | `populations/NAME.csv` | every item of a population: the bytes that `evidenced population NAME --csv` prints, behind a byte order mark |
+//! | `populations/NAME.json` | its statement: source, queries, parameters, identity, pages, counts, dates, second source, gaps; as `evidenced population --format json` |
+//! | `csv/samples.csv` | a line for each item of each draw; of what is out of scope the positions alone, as the leaves have them |
+//!
+//! NAME is what people call it, as in `pull-requests`, else its kind. The blobs of a sealed list or a draw are withheld where an item
+//! was read by a collector, or from a source, that is out of scope.
 //!
 //! What is proved: every leaf in the bundle is in the signed log, as its hash stands at its place in `log/hashes`, of which the
 //! checkpoint signs the root. Nothing of the period is left out: its leaves are there without a break, from the last before it to

@@ -3,6 +3,7 @@
 //!
 //! The log is gone through a few times instead of being held: what is kept in memory is a few dozen bytes for each leaf and blob.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -129,8 +130,8 @@ pub fn write(
 }
 
 /// What a file of the bundle is made of.
-enum Item {
-    Bytes(Vec<u8>),
+enum Item<'a> {
+    Bytes(Cow<'a, [u8]>),
     Leaves,
     Hashes,
     Withheld,
@@ -142,11 +143,15 @@ fn measured(emit: impl FnOnce(&mut dyn Write) -> Result<(), ExportError>) -> Res
 }
 
 /// The files that are no blobs, by path.
-fn files(log: &Log, manifest: &Manifest, order: &Order) -> Result<BTreeMap<String, Item>, ExportError> {
-    let text = |text: String| Item::Bytes(text.into_bytes());
+fn files<'a>(
+    log: &Log,
+    manifest: &Manifest,
+    order: &'a Order,
+) -> Result<BTreeMap<String, Item<'a>>, ExportError> {
+    let text = |text: String| Item::Bytes(text.into_bytes().into());
     let mut files = BTreeMap::from([
         ("README.txt".to_owned(), text(readme(log, manifest))),
-        ("bundle.json".to_owned(), Item::Bytes(manifest.to_bytes())),
+        ("bundle.json".to_owned(), Item::Bytes(manifest.to_bytes().into())),
         ("log/hashes".to_owned(), Item::Hashes),
         ("log/key".to_owned(), text(format!("{}\n", log.key))),
         ("log/leaves.jsonl".to_owned(), Item::Leaves),
@@ -170,7 +175,7 @@ fn files(log: &Log, manifest: &Manifest, order: &Order) -> Result<BTreeMap<Strin
             return Err(ExportError::Name(name.clone()));
         }
         folded.push(lower);
-        files.insert(name.clone(), Item::Bytes(bytes.clone()));
+        files.insert(name.clone(), Item::Bytes(bytes.as_slice().into()));
     }
     Ok(files)
 }
@@ -200,13 +205,13 @@ fn readme(log: &Log, manifest: &Manifest) -> String {
 }
 
 /// What is handed over besides leaves, and every file as it will be.
-struct Gathered {
+struct Gathered<'a> {
     /// The file of the leaves.
     leaves: Measure,
     /// Sorted by digest, with their sizes.
     blobs: Vec<(Hash, u64)>,
     withheld: Vec<Withheld>,
-    files: BTreeMap<String, (Item, Measure)>,
+    files: BTreeMap<String, (Item<'a>, Measure)>,
 }
 
 /// A blob that a leaf names.
@@ -217,7 +222,7 @@ struct Named {
     is_wanted: bool,
 }
 
-impl Gathered {
+impl Gathered<'_> {
     fn of(held: &Held<'_>, log: &Log, order: &Order) -> Result<Self, ExportError> {
         let scope = InScope::of(&order.scope, log, held.reader())?;
         let mut named: HashMap<Hash, Named> = HashMap::new();
@@ -226,7 +231,7 @@ impl Gathered {
             leaves.write_all(bytes)?;
             leaves.write_all(b"\n")?;
             let blobs = leaf::blobs(bytes).ok_or_else(|| damaged(seq, &"it does not end with its blobs"))?;
-            let is_wanted = !blobs.is_empty() && scope.wants(bytes, &log.chooser);
+            let is_wanted = !blobs.is_empty() && scope.wants(bytes, &log.chooser, held.reader())?;
             for BlobRef {
                 sha256, size, role, ..
             } in blobs
@@ -307,7 +312,7 @@ impl Gathered {
         }
     }
 
-    fn measure(&self, held: &Held<'_>, log: &Log, item: &Item) -> Result<Measure, ExportError> {
+    fn measure(&self, held: &Held<'_>, log: &Log, item: &Item<'_>) -> Result<Measure, ExportError> {
         match item {
             Item::Hashes => Ok(log.hashes.clone()),
             Item::Leaves => Ok(self.leaves.clone()),
@@ -316,7 +321,13 @@ impl Gathered {
     }
 
     /// Writes a file's bytes.
-    fn emit(&self, held: &Held<'_>, log: &Log, item: &Item, out: &mut dyn Write) -> Result<(), ExportError> {
+    fn emit(
+        &self,
+        held: &Held<'_>,
+        log: &Log,
+        item: &Item<'_>,
+        out: &mut dyn Write,
+    ) -> Result<(), ExportError> {
         match item {
             Item::Bytes(bytes) => Ok(out.write_all(bytes)?),
             Item::Hashes => held.reader().walk(|_, hash, _| Ok(out.write_all(hash)?)),

@@ -32,7 +32,8 @@ Examples:
 The leaves of the period are always all there, as stored. Evidence is there of what is in the scope
 of the [[period]], or else of --control, --criterion and --source; what is withheld is named in it.
 What people attached is of controls and criteria, and of no source: --source alone withholds none.
-The same log and period give the same bytes. The bundle is checked by `evidenced verify`, by the
+Populations and samples are in it as tables. The same log and period give the same bytes. The
+bundle is checked by `evidenced verify`, by the
 verify.py in it, and performed again by `evidenced reperform`. Until the period is over, it is a
 draft and says so.
 
@@ -81,7 +82,7 @@ pub(super) fn run(common: &Common, arguments: &Arguments, out: &mut dyn Write) -
         } else {
             Vec::new()
         },
-        derived: report::files(&summary)?,
+        derived: report::files(&summary, super::report::handed(&held, &summary)?)?,
     };
     let bar = verify::progress_bar("{bar:40} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left");
     let path = target.path.clone();

@@ -14,6 +14,7 @@ use crate::period::window::Window;
 use crate::summary::{self, PeriodResult, Summary};
 
 mod manual;
+mod sampling;
 mod text;
 
 /// What an observation period shows: coverage, results, deviations, gaps and changes
@@ -27,7 +28,8 @@ Examples:
 A state is observed at a snapshot, and inferred from it for at most the test's max_age, never
 backwards. Snapshots that are not of the whole population, and results that are unknown, cover
 nothing. Percentages are rounded down. Until something is sealed from behind the end, what is
-exported is a draft.
+exported is a draft. Of populations the lists that were sealed are told, with every draw; what was
+not sealed takes longer to read, and `population`, `report` and `export` do.
 
 Evidence that people owe belongs to the period that its due date ends, and counts from when it was
 sealed until it is older than the control allows. Overdue is a deviation, also once it was given.
@@ -56,6 +58,10 @@ With --format json: origin, size, as_of, period, state (ahead, running, ended), 
               before (what counts at the period's beginning) and further
   evidence    collector, source, target, ticks, holes [{first, last, ticks, fate, why}]
   deviations  as the verb of that name has them, with open_at_start and open_at_end
+  populations the lists sealed of periods that overlap this one: seq, time, population, name, period,
+              from, to, sources, count, targets, snapshots, incomplete, gaps, over, recorded_by
+  draws       sample, time, population, of, from, to, sources, count, method, seed, size, basis, drawn,
+              draw (which on this population), drawn_by, note
   changes, downtime, people, unjudged, unreadable
 
 Exit codes: 3 where a tick yielded nothing, 1 where a test failed, evidence was overdue or not all

@@ -9,7 +9,10 @@ use std::path::{Path, PathBuf};
 use super::exit::{Exit, UsageError};
 use super::{Common, Format, period, print_json, select, setup};
 use crate::log::start;
-use crate::{report, summary};
+use crate::log::store::Held;
+use crate::populations::handed::{self, Handed};
+use crate::report;
+use crate::summary::{self, Summary};
 
 /// Write what an observation period shows as a page that prints, or with tables, OSCAL and OCSF as a folder
 #[derive(Debug, clap::Args)]
@@ -19,12 +22,16 @@ Examples:
   evidenced report --period 2026-h1 -o 2026-h1/      the page and everything else, in a new folder
 
 The page needs no network and no script, and prints to PDF from any browser. While the period goes on, or
-as long as nothing is sealed from behind its end, it is a draft and says so.
+as long as nothing is sealed from behind its end, it is a draft and says so. Every snapshot of the period is
+read for its populations.
 
 A folder holds:
   report.html     the page
   period.json     what `evidenced period --format json` prints
-  csv/            controls, tests, deviations, manual evidence, gaps and changes, for a spreadsheet
+  csv/            controls, tests, deviations, manual evidence, gaps, changes and samples, for a
+                  spreadsheet
+  populations/    of each kind collected NAME.csv, the items, and NAME.json, how they were obtained,
+                  as `evidenced population NAME --csv` and `population --format json` tell it
   oscal/          assessment-results.json, OSCAL 1.1.2
   ocsf/           compliance-findings.jsonl, OCSF 1.3.0, a finding on each line
 
@@ -43,14 +50,16 @@ pub(super) struct Arguments {
 pub(super) fn run(common: &Common, arguments: &Arguments, out: &mut dyn Write) -> Result<Exit> {
     let reader = setup::reader(common)?;
     let window = period::window(&select::period(common, arguments.period.as_deref())?);
-    let summary = summary::read(&start::hold(&reader)?, window)?;
+    let held = start::hold(&reader)?;
+    let summary = summary::read(&held, window)?;
+    let handed = handed(&held, &summary)?;
     let output = &arguments.output;
     let is_page = output.extension().is_some_and(|extension| extension == "html");
     let files = if is_page {
-        vec![(output.clone(), report::html(&summary)?.into_bytes())]
+        vec![(output.clone(), report::html(&summary, &handed)?.into_bytes())]
     } else {
         check_empty(output)?;
-        let files = report::files(&summary)?.into_iter();
+        let files = report::files(&summary, handed)?.into_iter();
         files.map(|(path, bytes)| (output.join(path), bytes)).collect()
     };
     for (path, bytes) in &files {
@@ -71,6 +80,14 @@ pub(super) fn run(common: &Common, arguments: &Arguments, out: &mut dyn Write) -
         }
     }
     Ok(Exit::Well)
+}
+
+/// The populations of its time, and what was drawn. Every snapshot is read for it.
+pub(super) fn handed(held: &Held<'_>, summary: &Summary) -> Result<Handed> {
+    let draws: Vec<u64> = summary.draws.iter().map(|draw| draw.sample).collect();
+    let (asking, collectors) = (summary.populations_asked(), summary.collectors());
+    let read = handed::read(held.reader(), &asking, &draws, collectors.as_ref());
+    Ok(read?)
 }
 
 fn check_empty(directory: &Path) -> Result<()> {

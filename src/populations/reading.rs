@@ -1,15 +1,16 @@
 //! Reading all that one collector yields: leaf after leaf, each snapshot's evidence at most once.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use evidenced_collector_api::{Covers, Provenance, Resource};
 
+use super::entries::{self, What};
 use super::planned::{Of, Planned};
 use super::{Asking, Counts, Population};
-use crate::log::leaf::{Body, Leaf, Role, SnapshotLeaf, format_time};
-use crate::log::store::{Entry, Filter, Reader, StoreError};
+use crate::log::leaf::{Body, Leaf, Role, SnapshotLeaf};
+use crate::log::store::{Reader, StoreError};
 use crate::log::tree::Hash;
 use crate::period::deviation::Scope;
 use crate::period::obtained::Obtained;
@@ -49,9 +50,6 @@ struct Target {
     looked: bool,
 }
 
-/// What is appended within a day of the period's beginning may be about it: clocks differ, and runs take time.
-const MARGIN: TimeDelta = TimeDelta::days(1);
-
 impl<'a> Reading<'a> {
     /// Nothing read yet.
     pub(super) fn new(
@@ -77,34 +75,22 @@ impl<'a> Reading<'a> {
     }
 
     pub(super) fn read(&mut self) -> Result<(), StoreError> {
-        let filter = Filter {
-            kinds: ["snapshot", "failure", "missed", "scope"]
-                .map(str::to_owned)
-                .to_vec(),
-            collector: Some(self.collector.to_owned()),
-            ..Filter::default()
-        };
-        let window = format_time(self.asking.period.from - MARGIN);
-        for entry in self.reader.entries(&filter)? {
-            let source = entry.source.clone().unwrap_or_default();
-            if !self.asking.has_source(&source) {
-                continue;
-            }
-            match entry.kind.as_str() {
-                "scope" => self.scope(&entry, source)?,
-                "snapshot" => {
-                    let key = (source, entry.target.clone().unwrap_or_default());
-                    let target = self.target(&key);
-                    match &mut target.before {
-                        Some(before) if entry.time < window => before.push(entry.seq),
-                        _ => {
-                            self.begin(&key)?;
-                            self.snapshot(&key, entry.seq)?;
+        let (entries, places) = entries::of(self.reader, self.asking, self.collector)?;
+        for (seq, place, what) in entries {
+            let key = &places[place];
+            match what {
+                What::Scope(time) => self.scope(seq, &time, key.0.clone())?,
+                What::Trouble => self.trouble(seq, key.0.clone())?,
+                What::Early | What::Snapshot => {
+                    let before = &mut self.target(key).before;
+                    match before.as_mut().filter(|_| matches!(what, What::Early)) {
+                        Some(before) => before.push(seq),
+                        None => {
+                            self.begin(key)?;
+                            self.snapshot(key, seq)?;
                         }
                     }
                 }
-                _ if entry.time < window => {}
-                _ => self.trouble(&entry, source)?,
             }
         }
         for source in self.planned.sources(self.collector) {
@@ -247,15 +233,15 @@ impl<'a> Reading<'a> {
         Ok(payload.and_then(|payload| serde_json::from_slice(&payload).ok()))
     }
 
-    fn scope(&mut self, entry: &Entry, source: String) -> Result<(), StoreError> {
-        let targets = match self.reader.targets(entry.seq) {
+    fn scope(&mut self, seq: u64, time: &str, source: String) -> Result<(), StoreError> {
+        let targets = match self.reader.targets(seq) {
             Err(error) if error.is_damage() => {
                 tracing::warn!("{error}");
                 return Ok(());
             }
             targets => targets?.into_iter().collect::<BTreeSet<_>>(),
         };
-        let at = DateTime::parse_from_rfc3339(&entry.time).map(|at| at.to_utc());
+        let at = DateTime::parse_from_rfc3339(time).map(|at| at.to_utc());
         for target in &targets {
             self.target(&(source.clone(), target.clone()));
         }
@@ -265,8 +251,8 @@ impl<'a> Reading<'a> {
         Ok(())
     }
 
-    fn trouble(&mut self, entry: &Entry, source: String) -> Result<(), StoreError> {
-        let Some(leaf) = self.leaf(entry.seq)? else {
+    fn trouble(&mut self, seq: u64, source: String) -> Result<(), StoreError> {
+        let Some(leaf) = self.leaf(seq)? else {
             return Ok(());
         };
         let (target, trouble) = match leaf.body {

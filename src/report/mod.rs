@@ -1,15 +1,19 @@
-//! What a period's [`Summary`] looks like to people and to programs: a page, tables, an OSCAL document and OCSF findings.
+//! What a period's [`Summary`], and the populations of its time, look like to people and to programs: a page, tables, an OSCAL document
+//! and OCSF findings.
 //!
 //! Pure: the same summary gives the same bytes. Reads no log, no clock and no file, and never judges: that a test passed is
 //! evidence, and what follows from it is the auditor's to say.
 
+use crate::populations::handed::Handed;
 use crate::summary::Summary;
 
 mod listed;
+mod lists;
 mod manual;
 mod ocsf;
 mod oscal;
 mod page;
+mod populations;
 mod strip;
 mod tables;
 mod words;
@@ -34,9 +38,9 @@ pub enum ReportError {
 }
 
 /// Everything that a period is handed over as: each file's path, and its bytes.
-pub fn files(summary: &Summary) -> Result<Vec<(String, Vec<u8>)>, ReportError> {
+pub fn files(summary: &Summary, handed: Handed) -> Result<Vec<(String, Vec<u8>)>, ReportError> {
     let mut files = vec![
-        ("report.html".to_owned(), html(summary)?.into_bytes()),
+        ("report.html".to_owned(), html(summary, &handed)?.into_bytes()),
         ("period.json".to_owned(), pretty(summary)?),
     ];
     let tables = tables(summary)?.into_iter();
@@ -49,6 +53,7 @@ pub fn files(summary: &Summary) -> Result<Vec<(String, Vec<u8>)>, ReportError> {
         "ocsf/compliance-findings.jsonl".to_owned(),
         lines(&findings(summary)),
     ));
+    files.extend(lists::files(summary, handed)?);
     Ok(files)
 }
 

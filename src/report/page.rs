@@ -10,8 +10,10 @@ use std::collections::HashMap;
 
 use super::listed::{self, Deviation, Gap, Missed};
 use super::manual::{self, Manual};
+use super::populations::{self, Section};
 use super::strip::{self, Known, Month, Run};
 use super::{ReportError, words};
+use crate::populations::handed::Handed;
 use crate::summary::{ControlRow, ManualRow, PeriodResult, SourceRow, State, Summary, TargetRow, TestRow};
 
 /// So many targets of a source are shown one by one, those with the most trouble first; the tables have all.
@@ -21,7 +23,7 @@ const TARGETS: usize = 40;
 const NAMED: usize = 8;
 
 /// A page that needs no network and no script, and prints.
-pub fn html(summary: &Summary) -> Result<String, ReportError> {
+pub fn html(summary: &Summary, handed: &Handed) -> Result<String, ReportError> {
     let zone = summary.period.zone;
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
@@ -51,12 +53,13 @@ pub fn html(summary: &Summary) -> Result<String, ReportError> {
         ("report.html", include_str!("report.html")),
         ("manual.html", include_str!("manual.html")),
         ("attachments.html", include_str!("attachments.html")),
+        ("populations.html", include_str!("populations.html")),
     ] {
         environment.add_template_owned(name, template(text))?;
     }
     Ok(environment
         .get_template("report.html")?
-        .render(Value::from(Serde(&page(summary, zone))))?)
+        .render(Value::from(Serde(&page(summary, handed, zone))))?)
 }
 
 /// The template, in which a line that is a tag and nothing else leaves no empty line behind.
@@ -86,6 +89,7 @@ struct Page<'a> {
     controls: Vec<Control<'a>>,
     deviations: usize,
     gaps: Vec<Gap<'a>>,
+    populations: Section<'a>,
     example: Option<u64>,
 }
 
@@ -140,7 +144,7 @@ struct Target<'a> {
     runs: Vec<Run>,
 }
 
-fn page(summary: &Summary, zone: Tz) -> Page<'_> {
+fn page<'a>(summary: &'a Summary, handed: &'a Handed, zone: Tz) -> Page<'a> {
     let deviations = listed::deviations(summary);
     let missed = listed::missed(summary);
     let gaps = listed::gaps(summary);
@@ -169,6 +173,7 @@ fn page(summary: &Summary, zone: Tz) -> Page<'_> {
             .first()
             .map(|deviation| deviation.failed.first_fail.evaluation),
         gaps,
+        populations: populations::section(summary, handed),
         summary,
     }
 }

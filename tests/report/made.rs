@@ -8,10 +8,11 @@ use evidenced::period::ledger::Counts;
 use evidenced::period::slot::{At, Observations};
 use evidenced::period::window::Window;
 use evidenced::summary::{
-    Downtime, Longest, SourceRow, State, Summary, Tally, TargetRow, TestRow, VersionRow,
+    Collected, Downtime, Longest, SourceRow, State, Summary, Tally, TargetRow, TestRow, VersionRow,
 };
 
 use crate::brought;
+use crate::populations;
 use crate::rows::{change, controls, deviations, evidence, person};
 
 /// What would be markup, and breaks what is put into it unquoted.
@@ -77,6 +78,9 @@ pub(crate) fn half_year() -> Summary {
             person("Ann Smith", &["approved", "prepared", "self_approved"], true),
             person(MARKUP, &["recorded", "requested"], false),
         ],
+        populations: populations::sealed(),
+        draws: populations::draws(),
+        collected: Collected::default(),
         unjudged: Vec::new(),
         unreadable: Vec::new(),
     };
@@ -218,6 +222,8 @@ pub(crate) fn empty() -> Summary {
     summary.changes.clear();
     summary.downtime.clear();
     summary.people.clear();
+    summary.populations.clear();
+    summary.draws.clear();
     summary
 }
 

@@ -10,7 +10,9 @@ use super::super::Scope;
 use super::super::contents::Chooser;
 use super::ExportError;
 use super::chosen::{Log, lists_of};
-use crate::log::store::Reader;
+use crate::log::leaf;
+use crate::log::store::{Reader, StoreError};
+use crate::populations::sealed;
 
 /// The sources and collectors whose evidence is handed over; all where there is none.
 pub(super) struct InScope {
@@ -86,8 +88,8 @@ impl InScope {
     }
 
     /// Whether a leaf's blobs are handed over. Those of leaves about no source are, but for attachments to what is not in
-    /// scope, and the names of targets.
-    pub(super) fn wants(&self, bytes: &[u8], chooser: &Chooser) -> bool {
+    /// scope, and the names of targets. A list of items is where each of them was read within the scope.
+    pub(super) fn wants(&self, bytes: &[u8], chooser: &Chooser, reader: &Reader) -> Result<bool, StoreError> {
         #[derive(Deserialize)]
         struct About {
             kind: String,
@@ -96,23 +98,53 @@ impl InScope {
             snapshot: Option<u64>,
         }
         if self.sources.is_none() && self.collectors.is_none() {
-            return true;
+            return Ok(true);
         }
         let Ok(about) = serde_json::from_slice::<About>(bytes) else {
-            return true;
+            return Ok(true);
         };
         if let (Some(meant), "attachment") = (&self.meant, about.kind.as_str()) {
-            return meant.has(bytes);
+            return Ok(meant.has(bytes));
+        }
+        if matches!(about.kind.as_str(), "population" | "sample") {
+            return self.wants_list(bytes, chooser, reader);
         }
         let judged = about.snapshot.and_then(|snapshot| chooser.scope_of(snapshot));
         let (collector, source) = judged.unzip();
-        let is_in = |asked: &Option<BTreeSet<String>>, name: Option<&str>| match (asked, name) {
-            (Some(asked), Some(name)) => asked.contains(name),
-            _ => true,
-        };
-        about.kind == "scope"
+        Ok(about.kind == "scope"
             || is_in(&self.collectors, collector.or(about.collector.as_deref()))
-                && is_in(&self.sources, source.or(about.source.as_deref()))
+                && is_in(&self.sources, source.or(about.source.as_deref())))
+    }
+
+    /// Whether each item of a list, sealed or drawn, is from a snapshot in scope. One that nobody can read is not handed over.
+    fn wants_list(&self, bytes: &[u8], chooser: &Chooser, reader: &Reader) -> Result<bool, StoreError> {
+        for blob in leaf::blobs(bytes).unwrap_or_default() {
+            // One that is not there is missing, whatever the scope.
+            let Some(payload) = reader.payload(&blob.sha256)? else {
+                continue;
+            };
+            let Ok((_, items)) = sealed::items(&payload) else {
+                return Ok(false);
+            };
+            let all = items.iter().all(|item| {
+                chooser
+                    .scope_of(item.snapshot)
+                    .is_some_and(|(collector, source)| {
+                        is_in(&self.collectors, Some(collector)) && is_in(&self.sources, Some(source))
+                    })
+            });
+            if !all {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+fn is_in(asked: &Option<BTreeSet<String>>, name: Option<&str>) -> bool {
+    match (asked, name) {
+        (Some(asked), Some(name)) => asked.contains(name),
+        _ => true,
     }
 }
 

@@ -8,6 +8,7 @@ use std::io::Write;
 
 use super::super::style::{self, Style};
 use super::manual;
+use super::sampling;
 use crate::period::coverage::Stretch;
 use crate::summary::{Failed, PeriodResult, State, Summary, TestRow};
 
@@ -28,6 +29,7 @@ pub(super) fn print(out: &mut dyn Write, summary: &Summary, since: bool) -> Resu
     manual::print(out, summary)?;
     told.evidence(out, summary)?;
     told.deviations(out, summary)?;
+    sampling::print(out, style, summary)?;
     told.changes(out, summary)?;
     told.people(out, summary)?;
     if since { Ok(()) } else { lost(out, summary) }

@@ -161,10 +161,7 @@ fn counted(population: &Population) -> String {
         read - distinct
     )];
     let told = [
-        (
-            counts.changed,
-            "changed later, the newest kept",
-        ),
+        (counts.changed, "changed later, the newest kept"),
         (counts.late, "shown late by the source"),
         (
             counts.untimed,
