@@ -11,6 +11,8 @@ use log::a_day;
 
 #[path = "sampling/drawing.rs"]
 mod drawing;
+#[path = "sampling/handing.rs"]
+mod handing;
 #[path = "sampling/log.rs"]
 mod log;
 #[path = "sampling/truth.rs"]
