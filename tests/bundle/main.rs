@@ -9,6 +9,7 @@ mod fake;
 mod workplace;
 
 mod attached;
+mod drawn;
 mod exported;
 mod hostile;
 mod mutations;
