@@ -58,10 +58,11 @@ With --format json: origin, size, as_of, period, state (ahead, running, ended), 
               before (what counts at the period's beginning) and further
   evidence    collector, source, target, ticks, holes [{first, last, ticks, fate, why}]
   deviations  as the verb of that name has them, with open_at_start and open_at_end
-  populations the lists sealed of periods that overlap this one: seq, time, population, name, period,
-              from, to, sources, count, targets, snapshots, incomplete, gaps, over, recorded_by
-  draws       sample, time, population, of, from, to, sources, count, method, seed, size, basis, drawn,
-              draw (which on this population), drawn_by, note
+  populations the lists sealed of periods that overlap this one: seq, time, population, name,
+              period, from, to, sources, count, targets, snapshots, incomplete, gaps, over,
+              recorded_by
+  draws       sample, time, population, of, from, to, sources, count, method, seed, size, basis,
+              drawn, draw (which on this population), drawn_by, note
   changes, downtime, people, unjudged, unreadable
 
 Exit codes: 3 where a tick yielded nothing, 1 where a test failed, evidence was overdue or not all

@@ -83,12 +83,11 @@ impl<'a> Reading<'a> {
                 What::Trouble => self.trouble(seq, key.0.clone())?,
                 What::Early | What::Snapshot => {
                     let before = &mut self.target(key).before;
-                    match before.as_mut().filter(|_| matches!(what, What::Early)) {
-                        Some(before) => before.push(seq),
-                        None => {
-                            self.begin(key)?;
-                            self.snapshot(key, seq)?;
-                        }
+                    if let Some(before) = before.as_mut().filter(|_| matches!(what, What::Early)) {
+                        before.push(seq);
+                    } else {
+                        self.begin(key)?;
+                        self.snapshot(key, seq)?;
                     }
                 }
             }

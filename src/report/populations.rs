@@ -82,7 +82,7 @@ struct Means<'a> {
 #[derive(Serialize)]
 struct Operation<'a> {
     service: &'a str,
-    operation: &'a str,
+    name: &'a str,
     calls: u64,
     pages: u64,
     items: u64,
@@ -236,11 +236,11 @@ fn means(handed: &Handed) -> Vec<Means<'_>> {
     means.collect()
 }
 
-fn operation<'a>(((service, operation), of): (&'a (String, String), &'a Calls)) -> Operation<'a> {
+fn operation<'a>(((service, name), of): (&'a (String, String), &'a Calls)) -> Operation<'a> {
     let parameters = of.parameters.iter();
     Operation {
         service,
-        operation,
+        name,
         calls: of.calls,
         pages: of.pages,
         items: of.items,
@@ -308,12 +308,11 @@ fn gaps(handed: &Handed) -> (Vec<Missing>, Vec<More>) {
                 row.of.clone_from(&other.of);
                 row == **other
             });
-            match same {
-                Some(other) => other.of = format!("{}, {}", other.of, called(population)),
-                None => {
-                    called(population).clone_into(&mut row.of);
-                    all.push(row);
-                }
+            if let Some(other) = same {
+                other.of = format!("{}, {}", other.of, called(population));
+            } else {
+                called(population).clone_into(&mut row.of);
+                all.push(row);
             }
         }
     }

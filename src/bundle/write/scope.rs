@@ -112,8 +112,8 @@ impl InScope {
         let judged = about.snapshot.and_then(|snapshot| chooser.scope_of(snapshot));
         let (collector, source) = judged.unzip();
         Ok(about.kind == "scope"
-            || is_in(&self.collectors, collector.or(about.collector.as_deref()))
-                && is_in(&self.sources, source.or(about.source.as_deref())))
+            || is_in(self.collectors.as_ref(), collector.or(about.collector.as_deref()))
+                && is_in(self.sources.as_ref(), source.or(about.source.as_deref())))
     }
 
     /// Whether each item of a list, sealed or drawn, is from a snapshot in scope. One that nobody can read is not handed over.
@@ -130,7 +130,8 @@ impl InScope {
                 chooser
                     .scope_of(item.snapshot)
                     .is_some_and(|(collector, source)| {
-                        is_in(&self.collectors, Some(collector)) && is_in(&self.sources, Some(source))
+                        is_in(self.collectors.as_ref(), Some(collector))
+                            && is_in(self.sources.as_ref(), Some(source))
                     })
             });
             if !all {
@@ -141,7 +142,7 @@ impl InScope {
     }
 }
 
-fn is_in(asked: &Option<BTreeSet<String>>, name: Option<&str>) -> bool {
+fn is_in(asked: Option<&BTreeSet<String>>, name: Option<&str>) -> bool {
     match (asked, name) {
         (Some(asked), Some(name)) => asked.contains(name),
         _ => true,
