@@ -29,8 +29,10 @@ mod tries;
 
 use earlier::EarlierRuns;
 pub use evidence::{Evidence, parse as parse_evidence};
-use judge::{except, judge};
-pub use judge::{findings, findings_payload, judge_unjudged, judged, parse_findings, resources};
+use judge::judge;
+pub use judge::{
+    evaluated, except, findings, findings_payload, judge_unjudged, judged, parse_findings, resources,
+};
 pub use tries::Room;
 use tries::{Tries, begin, within_deadline};
 
@@ -405,7 +407,8 @@ pub async fn dry_run(job: &Job, plan: &Plan, clock: &dyn Clock, store: &Paths) -
                 now: snapshot.covers.until(),
             };
             let mut evaluation = plan.evaluate(job.collector.id(), &observed);
-            except(&mut evaluation, exceptions, Exceptions::NOW, &observed);
+            let place = (job.source.as_str(), observed.now);
+            except(&mut evaluation, exceptions, Exceptions::NOW, place);
             Collected {
                 complete: observed.complete,
                 resources: snapshot.resources.len() as u64,

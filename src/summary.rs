@@ -15,6 +15,7 @@ use crate::period::slot::{At, Observations};
 use crate::period::window::Window;
 use crate::plan::PlanError;
 
+mod beside;
 mod changes;
 mod controls;
 mod evidence;
@@ -25,6 +26,7 @@ mod manual;
 mod sampling;
 mod tested;
 
+pub use beside::{Beside, Named, Otherwise, WordingRow};
 pub use changes::{Change, Downtime, Person};
 pub use failures::{Failed, Sighting};
 pub use manual::{AttachmentRow, BareRow, CalendarRow, DueRow, ManualRow, OverdueRow};
@@ -167,6 +169,8 @@ pub struct TestRow {
     pub max_age: String,
     /// Its wordings within the period, oldest first. The fields above are the last one's.
     pub versions: Vec<VersionRow>,
+    /// What each wording says of the whole period, where one judges otherwise than another.
+    pub beside: Option<Beside>,
     /// Where it was taken.
     pub sources: Vec<SourceRow>,
     /// How many deviations.
@@ -297,6 +301,7 @@ pub fn read(held: &Held<'_>, period: Window) -> Result<Summary, SummaryError> {
     let accounts = evidence::accounts(&gathered);
     let mut tests = tested::rows(reader, &mut gathered, &accounts, &period)?;
     let (deviations, responses) = failures::within(reader, &gathered, &period, &mut tests)?;
+    beside::fill(reader, &gathered, &period, &mut tests)?;
     let mut controls = controls::rows(&gathered.versions, &tests, &deviations, &period, as_of);
     let within = Within {
         from: period.from,

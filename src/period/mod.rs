@@ -3,7 +3,7 @@
 //! - [`window`]: the stretch and its scope;
 //! - [`ledger`]: what became of every tick that was owed;
 //! - [`coverage`]: for how much of the time a test's result is known;
-//! - [`rules`]: versions of tests and controls, each with its dates;
+//! - [`rules`]: versions of tests and controls, each with its dates; [`beside`] compares a test's wordings;
 //! - [`slot`]: what the looks of one test at one target came to;
 //! - [`deviation`]: stretches in which a test failed on a resource;
 //! - [`population`]: the complete set that samples are drawn from, and its gaps; [`obtained`] is how it was read;
@@ -14,6 +14,7 @@
 //! What was observed and what is inferred between two observations are told apart: an instant that stands here is one at
 //! which somebody looked.
 
+pub mod beside;
 pub mod coverage;
 pub mod deviation;
 pub mod ledger;

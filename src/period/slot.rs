@@ -150,9 +150,18 @@ impl Slot {
         }
     }
 
+    /// Whether a look is an observation within the time.
+    pub fn counts(&self, at: DateTime<Utc>, events_from: Option<DateTime<Utc>>) -> bool {
+        at >= self.from && !self.is_behind(at, events_from)
+    }
+
+    fn is_behind(&self, at: DateTime<Utc>, events_from: Option<DateTime<Utc>>) -> bool {
+        at >= self.to && events_from.is_none_or(|from| from >= self.to)
+    }
+
     /// Adds a look, later than those before it.
     pub fn add(&mut self, seen: Seen, days: &[DateTime<Utc>]) {
-        if seen.at >= self.to && seen.events_from.is_none_or(|from| from >= self.to) {
+        if self.is_behind(seen.at, seen.events_from) {
             return;
         }
         if seen.at >= self.from {

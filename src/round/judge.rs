@@ -1,5 +1,6 @@
 //! Judging what is sealed: always from the log, under the plan that the snapshot names.
 
+use chrono::{DateTime, Utc};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use evidenced_collector_api::Resource;
@@ -53,16 +54,28 @@ pub fn judged(
     sealed: &SnapshotLeaf,
     resources: &[Resource],
 ) -> Evaluation {
-    let observed = Observed {
-        source: &sealed.source,
-        target: &sealed.target,
-        resources,
-        complete: sealed.complete,
-        now: sealed.covers.until(),
-    };
-    let mut evaluation = plan.evaluate(&sealed.collector, &observed);
-    except(&mut evaluation, exceptions, seq, &observed);
+    let mut evaluation = evaluated(plan, sealed, resources);
+    except(
+        &mut evaluation,
+        exceptions,
+        seq,
+        (&sealed.source, sealed.covers.until()),
+    );
     evaluation
+}
+
+/// The same without any exception.
+pub fn evaluated(plan: &Plan, sealed: &SnapshotLeaf, resources: &[Resource]) -> Evaluation {
+    plan.evaluate(
+        &sealed.collector,
+        &Observed {
+            source: &sealed.source,
+            target: &sealed.target,
+            resources,
+            complete: sealed.complete,
+            now: sealed.covers.until(),
+        },
+    )
 }
 
 /// The payload of an evaluation's `findings` blob.
@@ -81,20 +94,21 @@ pub fn parse_findings(payload: &[u8]) -> Result<Vec<Finding>, serde_json::Error>
     serde_json::from_slice::<Findings>(payload).map(|read| read.findings)
 }
 
-/// Turns failures into excepted ones, by the exceptions that stand before the snapshot.
-pub(super) fn except(
+/// Turns failures into excepted ones, by the exceptions that stand before the snapshot, which is of a source and speaks for an
+/// instant.
+pub fn except(
     evaluation: &mut Evaluation,
     exceptions: &Exceptions,
     snapshot: u64,
-    observed: &Observed<'_>,
+    (source, until): (&str, DateTime<Utc>),
 ) {
     evaluation.except(|test, resource| {
         let place = Place {
             test: test.as_str(),
             resource,
-            source: observed.source,
+            source,
         };
-        let covering = exceptions.covering(place, snapshot, observed.now);
+        let covering = exceptions.covering(place, snapshot, until);
         covering.map(Waiver::note)
     });
 }

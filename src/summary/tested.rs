@@ -55,7 +55,9 @@ pub(super) fn rows(
                 continue;
             };
             for said in said {
-                slots[said.slot].1.add(seen(look, *said), &days);
+                slots[said.slot]
+                    .1
+                    .add(seen(look, said.outcome, said.max_age), &days);
             }
         }
         for (test, slot) in slots {
@@ -83,14 +85,14 @@ pub(super) fn rows(
     Ok(tests.collect())
 }
 
-fn begins(covers: Covers) -> DateTime<Utc> {
+pub(super) fn begins(covers: Covers) -> DateTime<Utc> {
     match covers {
         Covers::At { at } => at,
         Covers::Interval { from, .. } => from,
     }
 }
 
-fn seen(look: &Look, said: Said) -> Seen {
+pub(super) fn seen(look: &Look, outcome: Outcome, max_age: TimeDelta) -> Seen {
     Seen {
         snapshot: look.snapshot,
         at: look.covers.until(),
@@ -99,13 +101,13 @@ fn seen(look: &Look, said: Said) -> Seen {
             Covers::Interval { from, .. } => Some(from),
         },
         complete: look.complete,
-        outcome: said.outcome,
-        max_age: said.max_age,
+        outcome,
+        max_age,
     }
 }
 
 /// Every target that was in scope within the period, and when; a source whose targets are not known is one without a name.
-fn scopes(
+pub(super) fn scopes(
     gathered: &Gathered,
     period: &Window,
     end: DateTime<Utc>,
@@ -137,7 +139,7 @@ fn scopes(
 }
 
 /// A slot for each test on what a scope's collector yields, for as long as both were there.
-fn slots(
+pub(super) fn slots(
     gathered: &Gathered,
     scope: &Scope,
     (from, to): (DateTime<Utc>, DateTime<Utc>),
@@ -293,6 +295,7 @@ fn row(
         severity: test.severity,
         max_age: test.max_age.to_string(),
         versions: versions.iter().map(|version| version_row(version)).collect(),
+        beside: None,
         sources,
         deviations: 0,
         open: 0,

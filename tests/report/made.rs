@@ -246,6 +246,7 @@ fn test(id: &str, title: &str, severity: Severity, sources: Vec<SourceRow>) -> T
         severity,
         max_age: "26h".to_owned(),
         versions: vec![version(7, 0, None, &[])],
+        beside: None,
         sources,
         deviations: 0,
         open: 0,
