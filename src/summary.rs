@@ -341,6 +341,16 @@ pub fn read(held: &Held<'_>, period: Window) -> Result<Summary, SummaryError> {
     Ok(summary)
 }
 
+/// Whether what is exported of a period would be a draft, if the log went on up to `now`.
+///
+/// # Errors
+/// As [`read`].
+pub fn is_draft(held: &Held<'_>, period: &Window, now: DateTime<Utc>) -> Result<bool, SummaryError> {
+    let mut gathered = gather::gather(held.reader(), period)?;
+    gathered.as_of = gathered.as_of.max(now);
+    Ok(!gathered.draft(period).is_empty())
+}
+
 impl Summary {
     /// Leaves out other controls than these, with what people brought for them, and what serves none that stays: tests, with their
     /// deviations, and populations.

@@ -234,6 +234,7 @@ fn body() -> impl Strategy<Value = Body> {
         1 => kinds::attachment().boxed(),
         1 => kinds::population().boxed(),
         1 => kinds::sample().boxed(),
+        1 => kinds::export().boxed(),
         1 => recovery().boxed(),
     ]
 }
@@ -292,6 +293,7 @@ fn indexed(body: &Body) -> (Option<u64>, Option<&str>, Option<&str>, Option<&str
         | Body::Attachment(_)
         | Body::Population(_)
         | Body::Sample(_)
+        | Body::Export(_)
         | Body::Recovery(_) => (None, None, None, None),
     }
 }

@@ -18,6 +18,8 @@ mod fake;
 
 #[path = "round/alerts.rs"]
 mod alerts;
+#[path = "round/beside.rs"]
+mod beside;
 #[path = "round/calendar.rs"]
 mod calendar;
 #[path = "fake/everything.rs"]

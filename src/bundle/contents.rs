@@ -12,7 +12,8 @@
 //!    says another thing than the one before it, so that mended deviations show; all that is small: plans, scopes, failures,
 //!    missed ticks, heartbeats, alerts, acknowledgements.
 //! 6. *What stands by itself*, wherever it is: key, recoveries, exceptions, and every kind not named here, such as attachments
-//!    (what was given before the period may count in it, and what is given behind it may be late), populations and samples.
+//!    (what was given before the period may count in it, and what is given behind it may be late), populations, samples and
+//!    exports.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::{BTreeMap, BTreeSet, HashMap};

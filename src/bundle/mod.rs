@@ -32,7 +32,8 @@
 //! checkpoint signs the root. Nothing of the period is left out: its leaves are there without a break, from the last before it to
 //! the first behind it, and each names the hash of the one before.
 //!
-//! The same log and period give the same bytes. Nothing here appends to a log, and nothing reads the clock.
+//! The same log and period give the same bytes. Nothing here appends to a log, and nothing reads the clock: whoever hands a bundle
+//! over records that before it is written (an `export` leaf), so that the bundle holds it too.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};

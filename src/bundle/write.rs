@@ -13,7 +13,7 @@ use super::withheld::{self, Why, Withheld};
 use super::zip::{Entry, SUMS};
 use super::{Counts, FORMAT, Manifest, Period, README, Scope, VERIFY_PY, archive, blob_path};
 use crate::log::leaf::{self, BlobRef, Role};
-use crate::log::store::{Held, StoreError};
+use crate::log::store::{Held, Reader, StoreError};
 use crate::log::tree::Hash;
 
 mod chosen;
@@ -127,6 +127,17 @@ pub fn write(
         content: all,
         file: output.finish()?,
     })
+}
+
+/// Refuses at once what would be refused when the bundle is written: a place that is taken or can't be written to, and a
+/// scope that names what no plan of the log has.
+pub fn check(reader: &Reader, scope: &Scope, target: &Target) -> Result<(), ExportError> {
+    if target.is_taken() {
+        return Err(ExportError::Taken(target.path.clone()));
+    }
+    scope::check_names(scope, reader)?;
+    // What is begun and dropped leaves nothing.
+    Ok(Output::begin(target.clone()).map(drop)?)
 }
 
 /// What a file of the bundle is made of.

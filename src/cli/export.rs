@@ -3,6 +3,7 @@
 use anyhow::Result;
 use chrono_tz::Tz;
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::PathBuf;
@@ -14,12 +15,16 @@ use super::{Common, Format, print_json, setup, verify};
 use crate::bundle::output::Target;
 use crate::bundle::write::{self, ExportError, Order, Written};
 use crate::bundle::{Period, Scope};
+use crate::clock;
 use crate::control::Criterion;
+use crate::log::leaf::Export;
 use crate::log::start;
 use crate::log::store::Held;
 use crate::period::window::Window;
 use crate::report;
 use crate::summary::{self, State, Summary};
+
+mod recorded;
 
 /// Write the fieldwork bundle of a period: what an auditor takes along, and can check without us
 #[derive(Debug, clap::Args)]
@@ -35,10 +40,12 @@ What people attached is of controls and criteria, and of no source: --source alo
 Populations and samples are in it as tables. The same log and period give the same bytes. The
 bundle is checked by `evidenced verify`, by the
 verify.py in it, and performed again by `evidenced reperform`. Until the period is over, it is a
-draft and says so.
+draft and says so. Who exports what is recorded in the log, as a leaf that is in the bundle; the same
+again, while nothing else was appended, is recorded once.
 
 With --format json: path, bytes (of the files in it), file_bytes (of the archive; null for a
-folder), and as `bundle` what stands in its bundle.json: format, origin, period {name, from, to},
+folder), recorded (the leaf; null where nothing can be appended, as to a copy without the key, and
+not_recorded says why), and as `bundle` what stands in its bundle.json: format, origin, period {name, from, to},
 size, root, draft [why], scope {controls, criteria, sources}, counts {leaves, blobs, withheld,
 checkpoints}.
 
@@ -70,9 +77,22 @@ pub(super) fn run(common: &Common, arguments: &Arguments, out: &mut dyn Write) -
     let target = target(arguments)?;
     let (period, scope, zone) = asked(common, arguments)?;
     let reader = setup::reader(common)?;
+    write::check(&reader, &scope, &target).map_err(explained)?;
+    let clock = clock::system();
+    let window = window(&period, &scope, zone);
+    // The log is held only while it is read: else what is recorded now would not be seen.
+    let draft = summary::is_draft(&start::hold(&reader)?, &window, clock.now())?;
+    let export = leaf(&period, &scope, &target, draft);
+    let recorded = recorded::record(&reader, export, clock)?;
+    if let Some(why) = recorded.why_not() {
+        writeln!(
+            std::io::stderr(),
+            "note: the log does not tell of this export: {why}"
+        )?;
+    }
     // What is derived is of the very log that is written: what is appended meanwhile is in neither.
     let held = start::hold(&reader)?;
-    let summary = shown(&held, &period, &scope, zone)?;
+    let summary = shown(&held, window, &scope)?;
     let order = Order {
         period,
         scope,
@@ -92,35 +112,61 @@ pub(super) fn run(common: &Common, arguments: &Arguments, out: &mut dyn Write) -
     });
     bar.finish_and_clear();
     let written = written.map_err(explained)?;
-    // Here, and only here, it is known that a bundle went out: a leaf that records it is appended behind what is in it.
     match common.format {
         Format::Json => {
             let bundle = &written.manifest;
             let (bytes, file_bytes) = (written.content, written.file);
             print_json(
                 out,
-                &json!({ "path": path, "bytes": bytes, "file_bytes": file_bytes, "bundle": bundle }),
+                &json!({
+                    "path": path,
+                    "bytes": bytes,
+                    "file_bytes": file_bytes,
+                    "recorded": recorded.seq(),
+                    "not_recorded": recorded.why_not(),
+                    "bundle": bundle,
+                }),
             )?;
         }
-        Format::Text => print_text(out, &path, &written)?,
+        Format::Text => print_text(out, &path, &written, recorded.seq())?,
     }
     Ok(Exit::Well)
 }
 
-/// What the period shows of what is in scope.
-fn shown(held: &Held<'_>, period: &Period, scope: &Scope, zone: Tz) -> Result<Summary> {
+/// What is recorded of it.
+fn leaf(period: &Period, scope: &Scope, target: &Target, draft: bool) -> Export {
+    let listed = |names: &BTreeSet<String>| names.iter().cloned().collect();
+    let recipient = target.recipient.as_ref().map(ToString::to_string);
+    Export {
+        period: period.name.clone(),
+        from: period.from,
+        to: period.to,
+        only_controls: listed(&scope.controls),
+        only_criteria: listed(&scope.criteria),
+        only_sources: listed(&scope.sources),
+        draft,
+        recipient_sha256: recipient.map(|recipient| hex::encode(Sha256::digest(recipient))),
+        recorded_by: setup::os_user(),
+    }
+}
+
+fn window(period: &Period, scope: &Scope, zone: Tz) -> Window {
     let criteria = scope
         .criteria
         .iter()
         .filter_map(|number| Criterion::parse(number).ok());
-    let window = Window {
+    Window {
         name: period.name.clone(),
         from: period.from,
         to: period.to,
         zone,
         criteria: criteria.collect(),
         sources: scope.sources.iter().cloned().collect(),
-    };
+    }
+}
+
+/// What the period shows of what is in scope.
+fn shown(held: &Held<'_>, window: Window, scope: &Scope) -> Result<Summary> {
     let mut summary = summary::read(held, window)?;
     if !scope.controls.is_empty() {
         summary.keep_controls(|control| scope.controls.contains(control));
@@ -220,7 +266,12 @@ fn explained(error: ExportError) -> anyhow::Error {
     UsageError::error(error.to_string(), help)
 }
 
-fn print_text(out: &mut dyn Write, path: &std::path::Path, written: &Written) -> Result<()> {
+fn print_text(
+    out: &mut dyn Write,
+    path: &std::path::Path,
+    written: &Written,
+    recorded: Option<u64>,
+) -> Result<()> {
     let (style, bundle) = (Style::of_stdout(), &written.manifest);
     let counts = bundle.counts;
     writeln!(
@@ -239,6 +290,9 @@ fn print_text(out: &mut dyn Write, path: &std::path::Path, written: &Written) ->
             "  {} withheld, listed in withheld.csv",
             style::count(counts.withheld, "blob", "blobs")
         )?;
+    }
+    if let Some(seq) = recorded {
+        writeln!(out, "  recorded in leaf {seq}, which is in it")?;
     }
     for why in &bundle.draft {
         writeln!(out, "  {} {why}", style.bad("draft:"))?;

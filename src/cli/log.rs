@@ -10,7 +10,7 @@ use super::select::{self, About, Within};
 use super::style::{self, Style};
 use super::{Common, Format, print_json, setup};
 use crate::control::{Outcome, TestResult};
-use crate::log::leaf::{Alert, AlertState, Attachment, Body, By, Heartbeat, Missed};
+use crate::log::leaf::{Alert, AlertState, Attachment, Body, By, Export, Heartbeat, Missed};
 use crate::log::store::{Entry, Filter, Reader};
 
 /// List what the log holds
@@ -171,6 +171,7 @@ fn summary(reader: &Reader, entry: &Entry) -> Result<String> {
             sample.drawn, sample.population, sample.seed, sample.drawn_by
         ),
         Some(Body::Attachment(attachment)) => attachment_summary(&attachment),
+        Some(Body::Export(export)) => export_summary(&export),
         Some(Body::Recovery(recovery)) => format!("after {}: {}", recovery.directory, recovery.reason),
         None => "of a kind that this version does not know".to_owned(),
     })
@@ -212,6 +213,29 @@ fn attachment_summary(attachment: &Attachment) -> String {
     } = attachment;
     let about = [controls.as_slice(), criteria].concat().join(", ");
     format!("{title}, for {about}, covers {covers}")
+}
+
+fn export_summary(export: &Export) -> String {
+    let (from, to) = (style::minute(export.from), style::minute(export.to));
+    let name = export
+        .period
+        .as_ref()
+        .map_or_else(String::new, |name| format!("{name}, "));
+    let lists = [&export.only_controls, &export.only_criteria, &export.only_sources];
+    let only: Vec<&str> = lists.into_iter().flatten().map(String::as_str).collect();
+    let only = if only.is_empty() {
+        String::new()
+    } else {
+        format!(", only {}", only.join(", "))
+    };
+    let draft = if export.draft { ", a draft" } else { "" };
+    let encrypted = if export.recipient_sha256.is_some() {
+        ", encrypted"
+    } else {
+        ""
+    };
+    let by = &export.recorded_by;
+    format!("{name}from {from} to {to}, by {by}{draft}{encrypted}{only}")
 }
 
 fn missed_summary(missed: &Missed) -> String {

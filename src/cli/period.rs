@@ -39,13 +39,18 @@ With --format json: origin, size, as_of, period, state (ahead, running, ended), 
   controls    control, statement, owner, criteria, versions, tests, result (deviations, incomplete,
               no_evidence, no_occurrence, no_deviations or not_tested), deviations, open,
               coverage_percent
-  tests       test, title, doc, resource, applies, passes, severity, max_age, versions, deviations,
-              open, sources; of each source, and in its targets of each target: ticks {owed,
+  tests       test, title, doc, resource, applies, passes, severity, max_age, versions, beside,
+              deviations, open, sources; of each source, and in its targets of each target: ticks {owed,
               collected, incomplete, failed, missed, unaccounted}, observations {taken, passed,
               failed, unknown, excepted, not_applicable}, covered_seconds, of_seconds,
               coverage_percent, longest {from, to, seconds, target, why}, before, first and last
               {snapshot, time}, and days: a character for each day (P passed, F failed, U unknown,
               E excepted, N nothing to test, in lower case only inferred, - nothing, . outside)
+              beside, where a test was worded in several ways: what each wording says of the whole
+              period: wordings [{from, plans, resource, applies, passes, parameters, max_age, stricter,
+              observations, covered_seconds, of_seconds, coverage_percent, fails_where_passed and
+              passes_where_failed {findings, resources, named}}], comparison (same, stricter, neither,
+              not_known), unreadable [snapshots]; else null
   manual      of each control that people owe evidence for: control, owner, calendars [{from, until,
               every, timezone, grace, max_age}], result, state (as in status, at the period's end),
               dues [{day, due, grace_ends, state (on_time, late, met_overdue, overdue, grace, ahead),

@@ -15,8 +15,8 @@ mod tail;
 
 pub use body::{
     Acknowledgement, Alert, AlertState, Attachment, BlobRef, Body, By, ClockState, Days, Delivery,
-    EvaluationLeaf, Event, Exception, FailureLeaf, Heartbeat, Key, Missed, MissedReason, OldHead, Plan,
-    Population, Recovery, Role, Sample, Scope, SelfTest, SnapshotLeaf, Ticks, Trigger, is_same_person,
+    EvaluationLeaf, Event, Exception, Export, FailureLeaf, Heartbeat, Key, Missed, MissedReason, OldHead,
+    Plan, Population, Recovery, Role, Sample, Scope, SelfTest, SnapshotLeaf, Ticks, Trigger, is_same_person,
 };
 pub use lead::{Lead, lead};
 pub use tail::named_blobs;

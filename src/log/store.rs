@@ -196,6 +196,15 @@ impl StoreError {
         }
     }
 
+    /// Whether this says that the database may be read and not written.
+    pub fn is_read_only(&self) -> bool {
+        let Self::Sqlite(_, error) = self else {
+            return false;
+        };
+        let code = error.sqlite_error_code();
+        code.is_some_and(|code| matches!(code, ErrorCode::ReadOnly | ErrorCode::PermissionDenied))
+    }
+
     /// Whether this says that the evidence is not as it was left, rather than that it can't be reached.
     pub fn is_damage(&self) -> bool {
         match self {

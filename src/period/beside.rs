@@ -22,6 +22,18 @@ pub enum Verdict {
     NotKnown,
 }
 
+impl Verdict {
+    /// As JSON has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Same => "same",
+            Self::Stricter => "stricter",
+            Self::Neither => "neither",
+            Self::NotKnown => "not_known",
+        }
+    }
+}
+
 /// What a finding says against a resource, in rising order.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Objection {
@@ -90,9 +102,7 @@ impl Comparison {
     pub fn verdict(&self) -> (Verdict, Vec<bool>) {
         let count = self.milder.len();
         let none = vec![false; count];
-        let strict: Vec<bool> = (0..count)
-            .map(|one| !self.milder[one].contains(&true))
-            .collect();
+        let strict: Vec<bool> = (0..count).map(|one| !self.milder[one].contains(&true)).collect();
         let is_missed = |one: usize| (0..count).any(|other| strict[other] && self.misses[one][other]);
         if !strict.contains(&true) {
             let refuted = |one: &Vec<bool>| one.contains(&true);

@@ -51,6 +51,7 @@ pub fn html(summary: &Summary, handed: &Handed) -> Result<String, ReportError> {
     environment.add_filter("bytes", manual::bytes);
     for (name, text) in [
         ("report.html", include_str!("report.html")),
+        ("beside.html", include_str!("beside.html")),
         ("manual.html", include_str!("manual.html")),
         ("attachments.html", include_str!("attachments.html")),
         ("populations.html", include_str!("populations.html")),

@@ -9,11 +9,14 @@ use crate::log::leaf::format_time;
 use crate::summary::{Sighting, Summary, Tally, TestRow};
 use crate::table::{BYTE_ORDER_MARK, Writer};
 
+mod wordings;
+
 /// The tables, by file name. Times are UTC; what is not known is an empty cell.
 pub fn tables(summary: &Summary) -> Result<[(&'static str, Vec<u8>); 6], ReportError> {
     Ok([
         ("controls.csv", of_controls(summary)?),
         ("tests.csv", of_tests(summary)?),
+        ("wordings.csv", wordings::table(summary)?),
         ("deviations.csv", of_deviations(summary)?),
         ("manual.csv", manual::table(summary)?),
         ("gaps.csv", of_gaps(summary)?),

@@ -298,7 +298,8 @@ impl Changed {
         let wordings = self.wordings.into_iter().zip(stricter);
         let wordings = wordings.map(|(wording, stricter)| {
             let covered = wording.covered;
-            let seconds = |of: fn(&Covered) -> TimeDelta| covered.as_ref().map_or(0, |all| of(all).num_seconds());
+            let seconds =
+                |of: fn(&Covered) -> TimeDelta| covered.as_ref().map_or(0, |all| of(all).num_seconds());
             WordingRow {
                 from: wording.from,
                 plans: wording.plans,

@@ -5,7 +5,7 @@ use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::gather::{Gathered, PlanSeen};
-use crate::log::leaf::{self, Attachment, By, Exception};
+use crate::log::leaf::{self, Attachment, By, Exception, Export};
 use crate::period::rules::Version;
 use crate::period::window::Window;
 
@@ -41,7 +41,8 @@ pub struct Person {
     /// The name as it was recorded: a login, or as somebody wrote it.
     pub name: String,
     /// `configured`, `requested`, `approved`, `recorded` (an exception, or evidence that somebody brought), `acknowledged`,
-    /// `prepared` (such evidence); `self_approved` of who approved what they had prepared.
+    /// `prepared` (such evidence), `exported` (a bundle about the period, whenever that was); `self_approved` of who approved
+    /// what they had prepared.
     pub roles: Vec<&'static str>,
     /// Roles that should lie with several people.
     pub overlap: bool,
@@ -49,7 +50,10 @@ pub struct Person {
 
 /// Who did what, as leaf after leaf tells.
 #[derive(Debug, Default)]
-pub(super) struct People(Vec<(DateTime<Utc>, String, &'static str)>);
+pub(super) struct People {
+    did: Vec<(DateTime<Utc>, String, &'static str)>,
+    exports: Vec<Export>,
+}
 
 impl People {
     pub(super) fn configured(&mut self, time: DateTime<Utc>, name: &str) {
@@ -75,15 +79,24 @@ impl People {
         }
     }
 
+    pub(super) fn exported(&mut self, export: Export) {
+        self.exports.push(export);
+    }
+
     fn add(&mut self, time: DateTime<Utc>, name: &str, role: &'static str) {
-        self.0.push((time, name.to_owned(), role));
+        self.did.push((time, name.to_owned(), role));
     }
 
     /// Each, with the roles within the period.
     pub(super) fn within(&self, period: &Window) -> Vec<Person> {
         let mut by_name: BTreeMap<&str, BTreeSet<&'static str>> = BTreeMap::new();
-        for (_, name, role) in self.0.iter().filter(|(time, ..)| period.holds(*time)) {
+        for (_, name, role) in self.did.iter().filter(|(time, ..)| period.holds(*time)) {
             by_name.entry(name).or_default().insert(role);
+        }
+        // A period is handed over when it has ended.
+        let about = |export: &&Export| export.from < period.to && export.to > period.from;
+        for export in self.exports.iter().filter(about) {
+            by_name.entry(&export.recorded_by).or_default().insert("exported");
         }
         let people = by_name.into_iter().map(|(name, roles)| Person {
             name: name.to_owned(),
@@ -96,7 +109,7 @@ impl People {
 }
 
 /// Roles that one person should not all have.
-const SEPARATE: [&str; 3] = ["configured", "approved", "acknowledged"];
+const SEPARATE: [&str; 4] = ["configured", "approved", "acknowledged", "exported"];
 
 /// Everything that changed within the period, in the order of the log.
 pub(super) fn rows(gathered: &Gathered, period: &Window) -> Vec<Change> {

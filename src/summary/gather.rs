@@ -285,6 +285,7 @@ impl Gathered {
             Some(Body::Acknowledgement(said)) => self.people.acknowledged(time, &said.recorded_by),
             Some(Body::Population(population)) => self.sampling.sealed(seq, time, population),
             Some(Body::Sample(sample)) => self.sampling.drawn(seq, time, sample),
+            Some(Body::Export(export)) => self.people.exported(export),
             _ => {}
         }
         Ok(())

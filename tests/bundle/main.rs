@@ -14,4 +14,5 @@ mod exported;
 mod hostile;
 mod mutations;
 mod performed;
+mod recorded;
 mod round_trip;

@@ -44,7 +44,7 @@ async fn a_report_is_a_page_or_a_folder_that_was_empty() {
 
     let arguments = ["report", "--period", "march", "-o", &folder, "--format", "json"];
     let told = place.run(&arguments).ends(0).json();
-    assert_eq!(told["files"].as_array().unwrap().len(), 13);
+    assert_eq!(told["files"].as_array().unwrap().len(), 14);
     assert_eq!(told["files"][0], json!(path("march/report.html")));
     assert_eq!(read(&path("march/report.html")), written);
     let period = place.run(&["period", "march", "--format", "json"]);

@@ -9,7 +9,9 @@ mod everything;
 mod long;
 mod mishaps;
 mod period;
+mod pushes;
 mod trouble;
+mod waived;
 #[allow(dead_code, reason = "the tests of faults use more of it")]
 mod world;
 

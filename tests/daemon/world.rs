@@ -167,6 +167,16 @@ pub(crate) struct Written {
     pub(crate) targets: Targets,
     /// Who is told of alerts.
     pub(crate) desk: Option<Desk>,
+    /// Another collector.
+    pub(crate) further: Option<Further>,
+}
+
+/// Another collector, with the tests and controls on what it yields.
+#[derive(Clone)]
+pub(crate) struct Further {
+    pub(crate) job: fn() -> Job,
+    pub(crate) schedule: &'static str,
+    pub(crate) rules: &'static str,
 }
 
 /// Takes each message, with the time, and hangs as long as it is told to.
@@ -207,15 +217,21 @@ impl Written {
             script: Arc::new(|_, _, _| Act::Answer(Duration::from_secs(1))),
             targets: Arc::new(|_, _| vec!["t".to_owned()]),
             desk: None,
+            further: None,
         }
     }
 
     pub(crate) fn configured(&self) -> Configured {
-        let jobs: Vec<Job> = self
-            .schedules
-            .iter()
-            .map(|(source, when)| self.job(source, when))
-            .collect();
+        let own = self.schedules.iter().map(|(source, when)| self.job(source, when));
+        let further = self.further.iter();
+        let jobs: Vec<Job> = own.chain(further.clone().map(|of| (of.job)())).collect();
+        let further = further.clone().zip(jobs.iter().rev());
+        let further = further.map(|(of, job)| PlannedSource {
+            name: job.source.clone(),
+            vendor: "fake".to_owned(),
+            schedules: BTreeMap::from([(job.collector.id().to_owned(), of.schedule.to_owned())]),
+            time_zones: BTreeMap::new(),
+        });
         let sources = self.schedules.iter().map(|(source, (text, zone))| PlannedSource {
             name: source.clone(),
             vendor: "fake".to_owned(),
@@ -227,10 +243,15 @@ impl Written {
             (job.collector.id().to_owned(), planned)
         });
         let lists = Lists {
-            sources: sources.collect(),
+            sources: sources.chain(further).collect(),
             collectors: collectors.collect(),
             maintenance: self.maintenance.clone(),
-            rules: Rules::default().with(RULES).unwrap(),
+            rules: self
+                .further
+                .iter()
+                .fold(Rules::default().with(RULES).unwrap(), |rules, of| {
+                    rules.with(of.rules).unwrap()
+                }),
         };
         let plan = Arc::new(Plan::new(lists).unwrap());
         Configured {

@@ -2,7 +2,7 @@
 
 use evidenced::log::leaf::{
     Acknowledgement, Alert, AlertState, Attachment, Body, ClockState, Days, Delivery, Event, Exception,
-    Heartbeat, MAX_INTEGER, Missed, MissedReason, Population, Sample, Ticks,
+    Export, Heartbeat, MAX_INTEGER, Missed, MissedReason, Population, Sample, Ticks,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -179,6 +179,24 @@ pub(super) fn attachment() -> impl Strategy<Value = Body> {
             approved_by: who.1,
             recorded_by: who.2,
             note: who.3,
+        })
+    })
+}
+
+pub(super) fn export() -> impl Strategy<Value = Body> {
+    let only = (vec(text(), 0..3), vec(text(), 0..3), vec(text(), 0..3));
+    let about = (option::of(text()), time(), time(), any::<bool>());
+    (about, only, option::of(text()), text()).prop_map(|(about, only, recipient_sha256, recorded_by)| {
+        Body::Export(Export {
+            period: about.0,
+            from: about.1,
+            to: about.2,
+            only_controls: only.0,
+            only_criteria: only.1,
+            only_sources: only.2,
+            draft: about.3,
+            recipient_sha256,
+            recorded_by,
         })
     })
 }

@@ -12,6 +12,7 @@ use super::ExportError;
 use super::chosen::{Log, lists_of};
 use crate::log::leaf;
 use crate::log::store::{Reader, StoreError};
+use crate::plan::Lists;
 use crate::populations::sealed;
 
 /// The sources and collectors whose evidence is handed over; all where there is none.
@@ -28,6 +29,42 @@ struct Meant {
     criteria: BTreeSet<String>,
 }
 
+/// Refuses names of controls and sources that no plan of the log has.
+pub(super) fn check_names(scope: &Scope, reader: &Reader) -> Result<(), ExportError> {
+    let mut known = Scope::default();
+    if scope.controls.is_empty() && scope.sources.is_empty() {
+        return Ok(());
+    }
+    for seq in reader.of_kind("plan", 0)? {
+        if let Some(lists) = lists_of(reader, seq)? {
+            note_names(&lists, &mut known);
+        }
+    }
+    refuse_unknown(scope, &known)
+}
+
+fn note_names(lists: &Lists, known: &mut Scope) {
+    let sources = lists.sources.iter().map(|source| source.name.clone());
+    known.sources.extend(sources);
+    let controls = lists.rules.controls.iter();
+    known
+        .controls
+        .extend(controls.map(|control| control.id.as_str().to_owned()));
+}
+
+fn refuse_unknown(scope: &Scope, known: &Scope) -> Result<(), ExportError> {
+    let names = [
+        ("control", &scope.controls, &known.controls),
+        ("source", &scope.sources, &known.sources),
+    ];
+    for (what, asked, known) in names {
+        if let Some(unknown) = asked.difference(known).next() {
+            return Err(ExportError::NoSuch(what, unknown.clone()));
+        }
+    }
+    Ok(())
+}
+
 impl InScope {
     /// Follows controls and criteria to tests, to kinds of resource, to collectors, by every plan in the bundle.
     pub(super) fn of(scope: &Scope, log: &Log, reader: &Reader) -> Result<Self, ExportError> {
@@ -40,16 +77,13 @@ impl InScope {
                 None => lists_of(reader, seq)?,
             };
             let Some(lists) = lists else { continue };
-            known
-                .sources
-                .extend(lists.sources.into_iter().map(|source| source.name));
+            note_names(&lists, &mut known);
             for control in &lists.rules.controls {
                 let is_meant = scope.controls.contains(control.id.as_str())
                     || control
                         .criteria
                         .iter()
                         .any(|criterion| scope.criteria.contains(criterion.number()));
-                known.controls.insert(control.id.as_str().to_owned());
                 if !is_meant {
                     continue;
                 }
@@ -67,15 +101,7 @@ impl InScope {
                 collectors.extend(serving.map(|(id, _)| id.clone()));
             }
         }
-        let names = [
-            ("control", &scope.controls, &known.controls),
-            ("source", &scope.sources, &known.sources),
-        ];
-        for (what, asked, known) in names {
-            if let Some(unknown) = asked.difference(known).next() {
-                return Err(ExportError::NoSuch(what, unknown.clone()));
-            }
-        }
+        refuse_unknown(scope, &known)?;
         let by_control = !scope.controls.is_empty() || !scope.criteria.is_empty();
         Ok(Self {
             sources: Some(scope.sources.clone()).filter(|sources| !sources.is_empty()),

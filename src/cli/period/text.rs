@@ -12,6 +12,8 @@ use super::sampling;
 use crate::period::coverage::Stretch;
 use crate::summary::{Failed, PeriodResult, State, Summary, TestRow};
 
+mod beside;
+
 /// So many of a list are shown: the rest is in the JSON.
 const SHOWN: usize = 20;
 
@@ -184,6 +186,9 @@ impl Told {
                 test.versions.len(),
                 self.versions(test)
             )?;
+            if let Some(beside) = &test.beside {
+                beside::print(out, beside, &|at| self.minute(at))?;
+            }
         }
         Ok(())
     }

@@ -313,6 +313,7 @@ fn scope_of(connection: &Connection, body: &Body) -> Result<[Option<String>; 3],
         | Body::Exception(_)
         | Body::Population(_)
         | Body::Sample(_)
+        | Body::Export(_)
         | Body::Attachment(_)
         | Body::Recovery(_) => [None, None, None],
     })

@@ -9,14 +9,16 @@ use super::super::tree::Hash;
 
 mod alert;
 mod attachment;
+mod export;
 mod sampling;
 
 pub use alert::{Acknowledgement, Alert, AlertState, Delivery, Event, Exception};
 pub use attachment::{Attachment, Days, is_same_person};
+pub use export::Export;
 pub use sampling::{Population, Sample};
 
 /// The kinds that this version knows.
-pub(super) const KINDS: [&str; 15] = [
+pub(super) const KINDS: [&str; 16] = [
     "key",
     "plan",
     "scope",
@@ -31,6 +33,7 @@ pub(super) const KINDS: [&str; 15] = [
     "attachment",
     "population",
     "sample",
+    "export",
     "recovery",
 ];
 
@@ -66,6 +69,8 @@ pub enum Body {
     Population(Population),
     /// What was drawn from it.
     Sample(Sample),
+    /// That a bundle was handed over, or was about to be.
+    Export(Export),
     /// The log that this one takes over from.
     Recovery(Recovery),
 }

@@ -140,7 +140,8 @@ impl<'a> Judging<'a> {
             return Ok(Rc::clone(told));
         }
         // Of an interval across an edge of the period, only the events within it count.
-        let crosses = matches!(look.covers, Covers::Interval { from, to } if from < period.from || to > period.to);
+        let crosses =
+            matches!(look.covers, Covers::Interval { from, to } if from < period.from || to > period.to);
         let edges = crosses.then_some(period);
         let told = self.judge(changed, &judges, (look, judgement, snapshot), edges, &basis)?;
         let told = Rc::new(told);
@@ -249,9 +250,7 @@ impl<'a> Judging<'a> {
         }
         let leaf = undamaged(self.reader.leaf(plan))?.flatten();
         let mut blobs = leaf.into_iter().flat_map(|leaf| leaf.blobs);
-        let lists = blobs
-            .find(|blob| blob.role == Role::Plan)
-            .map(|blob| blob.sha256);
+        let lists = blobs.find(|blob| blob.role == Role::Plan).map(|blob| blob.sha256);
         let known = lists.and_then(|lists| self.by_lists.get(&lists));
         let judges = match (known, lists) {
             (Some(known), _) => known.clone(),
@@ -361,7 +360,9 @@ impl Judges {
 
 /// Nothing can be told by any wording, of the tests that were judged.
 fn lost(changed: &[Changed], recorded: Option<&Recorded>) -> Told {
-    let results = recorded.map(|(results, _)| results.as_slice()).unwrap_or_default();
+    let results = recorded
+        .map(|(results, _)| results.as_slice())
+        .unwrap_or_default();
     let of = |test: &Changed| results.iter().any(|result| result.test == test.id);
     let judged = changed.iter().enumerate().filter(|(_, test)| of(test));
     Told {
