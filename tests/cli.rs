@@ -12,6 +12,8 @@ mod fake;
 mod account;
 #[path = "cli/attaching.rs"]
 mod attaching;
+#[path = "cli/beside.rs"]
+mod beside;
 #[path = "cli/bringing.rs"]
 mod bringing;
 #[path = "cli/collecting.rs"]

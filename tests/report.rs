@@ -160,6 +160,28 @@ fn each_due_date_and_what_was_given_for_it_is_on_the_page_and_what_was_overdue_i
 }
 
 #[test]
+fn what_each_wording_of_a_test_says_is_on_the_page_and_in_a_table() {
+    let summary = made::half_year();
+    let page = file(&summary, "report.html");
+    for said in [
+        "resource.age_days &lt; 2 * parameters.days",
+        "days = 90",
+        "<strong>stricter</strong>",
+        "31 fail that passed</span>, on 2 resources: arn:aws:iam::1:user&#x2f;eve",
+        "The stricter one is marked",
+        "1 snapshot can't be judged again",
+    ] {
+        assert!(page.contains(said), "{said}");
+    }
+    let table = file(&summary, "csv/wordings.csv");
+    assert_eq!(table.lines().count(), 3, "{table}");
+    assert!(
+        table.contains(",\"stricter\",\"yes\",181,147,34,0,0,0,"),
+        "{table}"
+    );
+}
+
+#[test]
 fn every_day_of_every_source_is_shown_with_its_letter() {
     let summary = made::half_year();
     let page = file(&summary, "report.html");

@@ -40,14 +40,14 @@ What people attached is of controls and criteria, and of no source: --source alo
 Populations and samples are in it as tables. The same log and period give the same bytes. The
 bundle is checked by `evidenced verify`, by the
 verify.py in it, and performed again by `evidenced reperform`. Until the period is over, it is a
-draft and says so. Who exports what is recorded in the log, as a leaf that is in the bundle; the same
-again, while nothing else was appended, is recorded once.
+draft and says so. Who exports what is recorded in the log, in a leaf that the bundle holds; the
+same again, while nothing else was appended, is recorded once.
 
 With --format json: path, bytes (of the files in it), file_bytes (of the archive; null for a
 folder), recorded (the leaf; null where nothing can be appended, as to a copy without the key, and
-not_recorded says why), and as `bundle` what stands in its bundle.json: format, origin, period {name, from, to},
-size, root, draft [why], scope {controls, criteria, sources}, counts {leaves, blobs, withheld,
-checkpoints}.
+not_recorded says why), and as `bundle` what stands in its bundle.json: format, origin, period
+{name, from, to}, size, root, draft [why], scope {controls, criteria, sources}, counts {leaves,
+blobs, withheld, checkpoints}.
 
 Exit codes: 0 written; 4 the store does not verify, and nothing is written.")]
 pub(super) struct Arguments {

@@ -40,24 +40,24 @@ With --format json: origin, size, as_of, period, state (ahead, running, ended), 
               no_evidence, no_occurrence, no_deviations or not_tested), deviations, open,
               coverage_percent
   tests       test, title, doc, resource, applies, passes, severity, max_age, versions, beside,
-              deviations, open, sources; of each source, and in its targets of each target: ticks {owed,
-              collected, incomplete, failed, missed, unaccounted}, observations {taken, passed,
+              deviations, open, sources; of each source, and in its targets of each target: ticks
+              {owed, collected, incomplete, failed, missed, unaccounted}, observations {taken, passed,
               failed, unknown, excepted, not_applicable}, covered_seconds, of_seconds,
               coverage_percent, longest {from, to, seconds, target, why}, before, first and last
               {snapshot, time}, and days: a character for each day (P passed, F failed, U unknown,
               E excepted, N nothing to test, in lower case only inferred, - nothing, . outside)
-              beside, where a test was worded in several ways: what each wording says of the whole
-              period: wordings [{from, plans, resource, applies, passes, parameters, max_age, stricter,
+  beside      of a test that was worded in several ways, what each says of the whole period, else
+              null: wordings [{from, plans, resource, applies, passes, parameters, max_age, stricter,
               observations, covered_seconds, of_seconds, coverage_percent, fails_where_passed and
-              passes_where_failed {findings, resources, named}}], comparison (same, stricter, neither,
-              not_known), unreadable [snapshots]; else null
+              passes_where_failed {findings, resources, named}}], comparison (same, stricter,
+              neither, not_known), unreadable [snapshots]
   manual      of each control that people owe evidence for: control, owner, calendars [{from, until,
               every, timezone, grace, max_age}], result, state (as in status, at the period's end),
-              dues [{day, due, grace_ends, state (on_time, late, met_overdue, overdue, grace, ahead),
-              given}], next, overdue [{day, due, from, to, state (open, given, owed_no_more), by,
-              seconds, open_at_start, open_at_end, notified, acknowledged}], before, further, bare
-              [{from, to, seconds, after}], covered_seconds, of_seconds, coverage_percent, and days
-              (G given, c evidence counts, O overdue, - none counts, . outside or not owed)
+              dues [{day, due, grace_ends, state (on_time, late, met_overdue, overdue, grace,
+              ahead), given}], next, overdue [{day, due, from, to, state (open, given, owed_no_more),
+              by, seconds, open_at_start, open_at_end, notified, acknowledged}], before, further,
+              bare [{from, to, seconds, after}], covered_seconds, of_seconds, coverage_percent, and
+              days (G given, c evidence counts, O overdue, - none counts, . outside or not owed)
   attachments seq, time, title, controls, criteria, covers, file, media_type, size, sha256 (of the
               blob), prepared_by, approved_by, recorded_by, note, self_approved; so are given,
               before (what counts at the period's beginning) and further

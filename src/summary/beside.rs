@@ -85,8 +85,6 @@ pub struct Otherwise {
     pub resources: u64,
     /// The first of those, each where it was first seen.
     pub named: Vec<Named>,
-    #[serde(skip)]
-    known: BTreeSet<(Scope, String)>,
 }
 
 /// A resource on which wordings differ.
@@ -106,15 +104,22 @@ pub struct Named {
     pub time: DateTime<Utc>,
 }
 
-impl Otherwise {
+/// What is counted into one of those.
+#[derive(Default)]
+struct Counted {
+    told: Otherwise,
+    known: BTreeSet<(Scope, String)>,
+}
+
+impl Counted {
     fn add(&mut self, scope: &Scope, look: &Look, resource: &str) {
-        self.findings += 1;
+        self.told.findings += 1;
         if !self.known.insert((scope.clone(), resource.to_owned())) {
             return;
         }
-        self.resources += 1;
-        if self.named.len() < NAMED {
-            self.named.push(Named {
+        self.told.resources += 1;
+        if self.told.named.len() < NAMED {
+            self.told.named.push(Named {
                 collector: scope.collector.clone(),
                 source: scope.source.clone(),
                 target: scope.target.clone(),
@@ -140,8 +145,8 @@ struct Wording {
     plans: Vec<u64>,
     observations: Observations,
     covered: Option<Covered>,
-    fails: Otherwise,
-    passes: Otherwise,
+    fails: Counted,
+    passes: Counted,
 }
 
 impl Wording {
@@ -237,8 +242,8 @@ fn of<'a>(id: &TestId, versions: impl Iterator<Item = &'a Version<Test>>) -> Opt
                 plans: vec![version.plan],
                 observations: Observations::default(),
                 covered: None,
-                fails: Otherwise::default(),
-                passes: Otherwise::default(),
+                fails: Counted::default(),
+                passes: Counted::default(),
             }),
         }
     }
@@ -315,8 +320,8 @@ impl Changed {
                 coverage_percent: covered
                     .and_then(|all| all.basis_points())
                     .map(|points| f64::from(points) / 100.0),
-                fails_where_passed: wording.fails,
-                passes_where_failed: wording.passes,
+                fails_where_passed: wording.fails.told,
+                passes_where_failed: wording.passes.told,
             }
         });
         Beside {

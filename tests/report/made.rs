@@ -3,12 +3,14 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use evidenced::control::Severity;
+use evidenced::period::beside::Verdict;
 use evidenced::period::coverage::Stretch;
 use evidenced::period::ledger::Counts;
 use evidenced::period::slot::{At, Observations};
 use evidenced::period::window::Window;
 use evidenced::summary::{
-    Collected, Downtime, Longest, SourceRow, State, Summary, Tally, TargetRow, TestRow, VersionRow,
+    Beside, Collected, Downtime, Longest, Named, Otherwise, SourceRow, State, Summary, Tally, TargetRow,
+    TestRow, VersionRow, WordingRow,
 };
 
 use crate::brought;
@@ -95,7 +97,60 @@ pub(crate) fn half_year() -> Summary {
         version(7, 0, Some(75), &[]),
         version(12_001, 75, None, &["passes"]),
     ];
+    summary.tests[2].beside = Some(beside());
     summary
+}
+
+/// A test whose first wording is the stricter.
+fn beside() -> Beside {
+    let named = |resource: &str, snapshot| Named {
+        collector: "aws.iam.mfa".to_owned(),
+        source: "production".to_owned(),
+        target: "123456789012".to_owned(),
+        resource: resource.to_owned(),
+        snapshot,
+        time: day(80),
+    };
+    let some = Otherwise {
+        findings: 31,
+        resources: 2,
+        named: vec![named("arn:aws:iam::1:user/eve", 12_345), named(MARKUP, 12_399)],
+    };
+    let wording = |plan, from, passes: &str, failed, fails: Otherwise| WordingRow {
+        from: day(from),
+        plans: vec![plan],
+        resource: "aws.iam.key".to_owned(),
+        applies: "resource.active".to_owned(),
+        passes: passes.to_owned(),
+        parameters: std::collections::BTreeMap::from([("days".to_owned(), 90.into())]),
+        max_age: "26h".to_owned(),
+        stricter: fails.findings > 0,
+        observations: Observations {
+            taken: 181,
+            passed: 181 - failed,
+            failed,
+            ..Observations::default()
+        },
+        covered_seconds: 181 * 86_400,
+        of_seconds: 181 * 86_400,
+        coverage_percent: Some(100.0),
+        fails_where_passed: fails,
+        passes_where_failed: Otherwise::default(),
+    };
+    Beside {
+        wordings: vec![
+            wording(7, 0, "resource.age_days < parameters.days", 34, some),
+            wording(
+                12_001,
+                75,
+                "resource.age_days < 2 * parameters.days",
+                3,
+                Otherwise::default(),
+            ),
+        ],
+        comparison: Verdict::Stricter,
+        unreadable: vec![777],
+    }
 }
 
 fn tests() -> Vec<TestRow> {

@@ -29,8 +29,8 @@ pub(super) fn print(
             .map(|(count, what)| format!(", {count} {what}"))
             .collect();
         let differing = [
-            otherwise(&wording.fails_where_passed, "fail that passed"),
-            otherwise(&wording.passes_where_failed, "pass that failed"),
+            otherwise(&wording.fails_where_passed, ["fails", "fail"], "passed"),
+            otherwise(&wording.passes_where_failed, ["passes", "pass"], "failed"),
         ];
         writeln!(
             out,
@@ -60,17 +60,18 @@ pub(super) fn print(
         let snapshots = style::count(beside.unreadable.len() as u64, "snapshot", "snapshots");
         writeln!(
             out,
-            "    {snapshots} can't be judged again, and are unknown by the wordings that were not in force then"
+            "    {snapshots} can't be judged again: unknown by the wordings that were not in force then"
         )?;
     }
     Ok(())
 }
 
-fn otherwise(of: &Otherwise, what: &str) -> String {
+fn otherwise(of: &Otherwise, [one, many]: [&str; 2], then: &str) -> String {
     if of.findings == 0 {
         return String::new();
     }
     let findings = style::count(of.findings, "finding", "findings");
     let resources = style::count(of.resources, "resource", "resources");
-    format!("; {findings} {what}, on {resources}")
+    let what = if of.findings == 1 { one } else { many };
+    format!("; {findings} {what} that {then}, on {resources}")
 }
