@@ -190,7 +190,7 @@ async fn out_of_scope_is_withheld_whole_and_named() {
         .strip_prefix(whole.as_slice())
         .expect("the leaves are always all there");
     assert_eq!(
-        further.iter().filter(|byte| **byte == b'\n').count(),
+        further.split_inclusive(|byte| *byte == b'\n').count(),
         1,
         "and this export's own"
     );

@@ -23,7 +23,7 @@ pub(super) fn print(
             (of.excepted, "excepted"),
             (of.not_applicable, "without occurrence"),
         ];
-        let counts: String = counts
+        let counts: Vec<String> = counts
             .iter()
             .filter(|(count, _)| *count > 0)
             .map(|(count, what)| format!(", {count} {what}"))
@@ -34,10 +34,11 @@ pub(super) fn print(
         ];
         writeln!(
             out,
-            "    by that of {}: {} of {} looks passed{counts}, covered {}{}",
+            "    by that of {}: {} of {} looks passed{}, covered {}{}",
             minute(wording.from),
             of.passed,
             of.taken,
+            counts.concat(),
             percent(wording.coverage_percent),
             differing.concat(),
         )?;
