@@ -11,7 +11,7 @@ use evidenced::log::start;
 use evidenced::log::store::Reader;
 use evidenced::period::ledger::Counts;
 use evidenced::period::window::Window;
-use evidenced::summary::{self, PeriodResult, State, Summary};
+use evidenced::summary::{self, PeriodResult, State, Summary, Tally};
 
 use crate::pushes;
 use crate::waived::{self, Waived};
@@ -201,6 +201,106 @@ fn failing(source: &str, target: &str, looks: &[Look]) -> Vec<(Time, Option<Time
     stretches
 }
 
+/// What the looks at a target came to, as the script had it; returns when it failed, excepted or not.
+fn observed(
+    tally: &Tally,
+    own: &[Look],
+    span: (Time, Time),
+    (source, target): (&str, &str),
+    waived: &[Waived],
+) -> Vec<Time> {
+    let within: Vec<&Look> = own
+        .iter()
+        .filter(|look| span.0 <= look.at && look.at < span.1)
+        .collect();
+    let count = |wanted: fn(Act) -> bool| {
+        let acts = within.iter().map(|look| act(source, target, look.started));
+        acts.filter(|act| wanted(*act)).count() as u64
+    };
+    let seen = &tally.observations;
+    assert_eq!(seen.taken, within.len() as u64, "{source} {target}");
+    let failed: Vec<Time> = within
+        .iter()
+        .filter(|look| act(source, target, look.started) == Act::Unsafe)
+        .map(|look| look.at)
+        .collect();
+    let is_covered = |at: &&Time| waived::covering(waived, source, **at).is_some();
+    let excepted = failed.iter().filter(is_covered).count() as u64;
+    assert_eq!(
+        (seen.failed, seen.excepted),
+        (failed.len() as u64 - excepted, excepted)
+    );
+    assert_eq!(seen.unknown, count(|act| act == Act::Part), "a part can't pass");
+    assert_eq!(seen.passed, count(|act| matches!(act, Act::Answer(_))));
+    assert_eq!(tally.first.map(|at| at.time), within.first().map(|look| look.at));
+    assert_eq!(tally.last.map(|at| at.time), within.last().map(|look| look.at));
+    let before = own
+        .iter()
+        .rfind(|look| look.at < span.0 && look.at + MAX_AGE > span.0);
+    assert_eq!(tally.before.map(|at| at.time), before.map(|look| look.at));
+
+    let whole = |look: &Look| act(source, target, look.started) != Act::Part;
+    assert_eq!(tally.of_seconds, (span.1 - span.0).num_seconds());
+    assert_eq!(
+        tally.covered_seconds,
+        covered(own, whole, span) / 1000,
+        "{source} {target}"
+    );
+    let edges = own
+        .iter()
+        .filter(|look| whole(look) && span.0 < look.at && look.at < span.1)
+        .map(|look| look.at);
+    let edges: Vec<Time> = std::iter::once(span.0).chain(edges).chain([span.1]).collect();
+    let longest = edges.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap();
+    assert_eq!(tally.longest.seconds, longest.num_seconds(), "{source} {target}");
+    failed
+}
+
+/// The things' deviations are these: of which target, since when, and until when.
+fn deviations_are(shown: &Summary, deviations: &BTreeSet<(String, Time, Option<Time>)>) {
+    let things = || {
+        shown
+            .deviations
+            .iter()
+            .filter(|failed| failed.collector == THINGS)
+    };
+    let told: BTreeSet<_> = things()
+        .map(|failed| {
+            (
+                failed.target.clone(),
+                failed.first_fail.time,
+                failed.end.as_ref().map(|end| end.time),
+            )
+        })
+        .collect();
+    assert_eq!(
+        (told.len(), things().count()),
+        (deviations.len(), deviations.len())
+    );
+    assert_eq!(told, *deviations);
+    assert!(
+        deviations.len() > 20,
+        "the truth has something to find: {}",
+        deviations.len()
+    );
+}
+
+/// Who did what.
+fn people(shown: &Summary) {
+    let roles: BTreeMap<_, _> = shown
+        .people
+        .iter()
+        .map(|person| (person.name.as_str(), person.roles.as_slice()))
+        .collect();
+    let truth: [(&str, &[&str]); 4] = [
+        ("Ann", &["requested"]),
+        ("Bob", &["approved"]),
+        ("ann", &["configured"]),
+        ("cleo", &["recorded"]),
+    ];
+    assert_eq!(roles, BTreeMap::from(truth));
+}
+
 #[tokio::test(start_paused = true)]
 async fn every_figure_of_a_lived_half_year_is_the_truth() {
     let (world, waived) = lived().await;
@@ -245,105 +345,28 @@ async fn every_figure_of_a_lived_half_year_is_the_truth() {
             .tally;
         assert_eq!(tally.ticks, expected);
 
-        let within: Vec<&Look> = own
-            .iter()
-            .filter(|look| span.0 <= look.at && look.at < span.1)
-            .collect();
-        let count = |wanted: fn(Act) -> bool| {
-            let acts = within.iter().map(|look| act(source, target, look.started));
-            acts.filter(|act| wanted(*act)).count() as u64
-        };
-        let seen = &tally.observations;
-        assert_eq!(seen.taken, within.len() as u64, "{source} {target}");
-        let failed: Vec<Time> = within
-            .iter()
-            .filter(|look| act(source, target, look.started) == Act::Unsafe)
-            .map(|look| look.at)
-            .collect();
-        let is_covered = |at: &&Time| waived::covering(&waived, source, **at).is_some();
-        let excepted = failed.iter().filter(is_covered).count() as u64;
-        assert_eq!(
-            (seen.failed, seen.excepted),
-            (failed.len() as u64 - excepted, excepted)
-        );
+        let failed = observed(tally, own, span, (source, target), &waived);
         failures.extend(failed.into_iter().map(|at| ((*source).to_owned(), at)));
-        assert_eq!(seen.unknown, count(|act| act == Act::Part), "a part can't pass");
-        assert_eq!(seen.passed, count(|act| matches!(act, Act::Answer(_))));
-        assert_eq!(tally.first.map(|at| at.time), within.first().map(|look| look.at));
-        assert_eq!(tally.last.map(|at| at.time), within.last().map(|look| look.at));
-        let before = own
-            .iter()
-            .rfind(|look| look.at < span.0 && look.at + MAX_AGE > span.0);
-        assert_eq!(tally.before.map(|at| at.time), before.map(|look| look.at));
-
-        let whole = |look: &Look| act(source, target, look.started) != Act::Part;
-        assert_eq!(tally.of_seconds, (span.1 - span.0).num_seconds());
-        assert_eq!(
-            tally.covered_seconds,
-            covered(own, whole, span) / 1000,
-            "{source} {target}"
-        );
-        let edges = own
-            .iter()
-            .filter(|look| whole(look) && span.0 < look.at && look.at < span.1)
-            .map(|look| look.at);
-        let edges: Vec<Time> = std::iter::once(span.0).chain(edges).chain([span.1]).collect();
-        let longest = edges.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap();
-        assert_eq!(tally.longest.seconds, longest.num_seconds(), "{source} {target}");
-
         for (begins, ends) in failing(source, target, own) {
             if begins < period.to && ends.is_none_or(|ends| ends > period.from) {
                 deviations.insert(((*target).to_owned(), begins, ends));
             }
         }
     }
-    let things = || {
-        shown
-            .deviations
-            .iter()
-            .filter(|failed| failed.collector == THINGS)
-    };
-    for failed in things() {
-        let own = &looks[&(failed.source.clone(), failed.target.clone())];
-        let own = own
-            .iter()
-            .filter(|look| act(&failed.source, &failed.target, look.started) == Act::Unsafe);
+    deviations_are(&shown, &deviations);
+    for failed in shown
+        .deviations
+        .iter()
+        .filter(|failed| failed.collector == THINGS)
+    {
+        let own = looks[&(failed.source.clone(), failed.target.clone())].iter();
+        let own = own.filter(|look| act(&failed.source, &failed.target, look.started) == Act::Unsafe);
         waived::are_told(&waived, failed, own.map(|look| look.at));
     }
     waived::is_worth_telling(&waived, &failures);
-    let told: BTreeSet<_> = things()
-        .map(|failed| {
-            (
-                failed.target.clone(),
-                failed.first_fail.time,
-                failed.end.as_ref().map(|end| end.time),
-            )
-        })
-        .collect();
-    assert_eq!(
-        (told.len(), things().count()),
-        (deviations.len(), deviations.len())
-    );
-    assert_eq!(told, deviations);
-    assert!(
-        deviations.len() > 20,
-        "the truth has something to find: {}",
-        deviations.len()
-    );
     edges(&shown);
     pushes::are_told(&shown, &reader, &period, (down_from(), down_to()));
-    let roles: BTreeMap<_, _> = shown
-        .people
-        .iter()
-        .map(|person| (person.name.as_str(), person.roles.as_slice()))
-        .collect();
-    let truth: [(&str, &[&str]); 4] = [
-        ("Ann", &["requested"]),
-        ("Bob", &["approved"]),
-        ("ann", &["configured"]),
-        ("cleo", &["recorded"]),
-    ];
-    assert_eq!(roles, BTreeMap::from(truth));
+    people(&shown);
 }
 
 /// What is told of the edges, of downtime and of changes.
