@@ -38,10 +38,10 @@ The leaves of the period are always all there, as stored. Evidence is there of w
 of the [[period]], or else of --control, --criterion and --source; what is withheld is named in it.
 What people attached is of controls and criteria, and of no source: --source alone withholds none.
 Populations and samples are in it as tables. The same log and period give the same bytes. The
-bundle is checked by `evidenced verify`, by the
-verify.py in it, and performed again by `evidenced reperform`. Until the period is over, it is a
-draft and says so. Who exports what is recorded in the log, in a leaf that the bundle holds; the
-same again, while nothing else was appended, is recorded once.
+bundle is checked by `evidenced verify`, by the verify.py in it, and performed again by `evidenced
+reperform`. Until the period is over, it is a draft and says so. Who exports what is recorded in the
+log, in a leaf that the bundle holds; the same again, while nothing else was appended, is recorded
+once.
 
 With --format json: path, bytes (of the files in it), file_bytes (of the archive; null for a
 folder), recorded (the leaf; null where nothing can be appended, as to a copy without the key, and

@@ -54,10 +54,11 @@ With --format json: origin, size, as_of, period, state (ahead, running, ended), 
   manual      of each control that people owe evidence for: control, owner, calendars [{from, until,
               every, timezone, grace, max_age}], result, state (as in status, at the period's end),
               dues [{day, due, grace_ends, state (on_time, late, met_overdue, overdue, grace,
-              ahead), given}], next, overdue [{day, due, from, to, state (open, given, owed_no_more),
-              by, seconds, open_at_start, open_at_end, notified, acknowledged}], before, further,
-              bare [{from, to, seconds, after}], covered_seconds, of_seconds, coverage_percent, and
-              days (G given, c evidence counts, O overdue, - none counts, . outside or not owed)
+              ahead), given}], next, overdue [{day, due, from, to, state (open, given,
+              owed_no_more), by, seconds, open_at_start, open_at_end, notified, acknowledged}],
+              before, further, bare [{from, to, seconds, after}], covered_seconds, of_seconds,
+              coverage_percent, and days (G given, c evidence counts, O overdue, - none counts,
+              . outside or not owed)
   attachments seq, time, title, controls, criteria, covers, file, media_type, size, sha256 (of the
               blob), prepared_by, approved_by, recorded_by, note, self_approved; so are given,
               before (what counts at the period's beginning) and further

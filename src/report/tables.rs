@@ -12,7 +12,7 @@ use crate::table::{BYTE_ORDER_MARK, Writer};
 mod wordings;
 
 /// The tables, by file name. Times are UTC; what is not known is an empty cell.
-pub fn tables(summary: &Summary) -> Result<[(&'static str, Vec<u8>); 6], ReportError> {
+pub fn tables(summary: &Summary) -> Result<[(&'static str, Vec<u8>); 7], ReportError> {
     Ok([
         ("controls.csv", of_controls(summary)?),
         ("tests.csv", of_tests(summary)?),
