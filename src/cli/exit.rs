@@ -13,6 +13,7 @@ use crate::history::HistoryError;
 use crate::log::append::AppendError;
 use crate::log::store::StoreError;
 use crate::plan::{PlanError, SealError};
+use crate::populations::handed::HandedError;
 use crate::round::RoundError;
 use crate::summary::SummaryError;
 
@@ -191,6 +192,9 @@ fn through<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
         wrapped = Some(store);
     }
     if let Some(ExportError::Store(store)) = error.downcast_ref() {
+        wrapped = Some(store);
+    }
+    if let Some(HandedError::Store(store)) = error.downcast_ref() {
         wrapped = Some(store);
     }
     wrapped.map_or(error, through)

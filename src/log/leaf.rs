@@ -4,8 +4,9 @@
 //! fields of its kind, last `blobs`. It is written once by [`encode`]; what is hashed are those bytes, and nothing
 //! serialises a leaf again. Readers step over kinds they do not know.
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 
 use super::tree::Hash;
 
@@ -143,6 +144,39 @@ pub fn blobs(bytes: &[u8]) -> Option<Vec<BlobRef>> {
 /// RFC 3339 in UTC with milliseconds, 24 characters.
 pub fn format_time(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+/// An instant in RFC 3339. One in UTC, as leaves have it, is read without chrono's parser, which would take most of the time of a
+/// walk.
+pub fn read_time(text: &str) -> Option<DateTime<Utc>> {
+    plain_time(text.as_bytes()).or_else(|| Some(DateTime::parse_from_rfc3339(text).ok()?.to_utc()))
+}
+
+/// `2026-11-21T22:47:06Z`, with up to nine digits of a fraction.
+fn plain_time(text: &[u8]) -> Option<DateTime<Utc>> {
+    let digit = |byte: &u8| byte.is_ascii_digit().then(|| u32::from(byte - b'0'));
+    let number = |range: Range<usize>| {
+        let mut digits = text.get(range)?.iter();
+        digits.try_fold(0, |number, byte| Some(number * 10 + digit(byte)?))
+    };
+    for (at, mark) in [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')] {
+        if text.get(at) != Some(&mark) {
+            return None;
+        }
+    }
+    let nanoseconds = match text.get(19..)? {
+        b"Z" => 0,
+        [b'.', fraction @ .., b'Z'] if (1..=9).contains(&fraction.len()) => {
+            let zeros = std::iter::repeat_n(&b'0', 9 - fraction.len());
+            let mut digits = fraction.iter().chain(zeros);
+            digits.try_fold(0, |number, byte| Some(number * 10 + digit(byte)?))?
+        }
+        _ => return None,
+    };
+    let year = i32::try_from(number(0..4)?).ok()?;
+    let date = NaiveDate::from_ymd_opt(year, number(5..7)?, number(8..10)?)?;
+    let time = date.and_hms_nano_opt(number(11..13)?, number(14..16)?, number(17..19)?, nanoseconds);
+    time.map(|time| time.and_utc())
 }
 
 /// Whether JSON, as `serde_json` writes it, has a number without fraction and exponent from [`MAX_INTEGER`] on.

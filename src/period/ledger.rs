@@ -38,6 +38,8 @@ pub struct Ledger {
     /// Of leaves that speak for all targets.
     all: Vec<Option<Fate>>,
     twice: u64,
+    /// Where the last tick stands that was looked for.
+    last: usize,
 }
 
 /// How many ticks of a target came to what.
@@ -86,6 +88,7 @@ impl Ledger {
             targets: BTreeMap::new(),
             all: vec![None; ticks.len()],
             twice: 0,
+            last: 0,
             ticks,
         }
     }
@@ -97,7 +100,7 @@ impl Ledger {
 
     /// A leaf accounts for ticks: of one target, or of all.
     pub fn enter(&mut self, ticks: Ticks, target: Option<&str>, fate: Fate) {
-        let first = self.ticks.partition_point(|tick| *tick < ticks.first);
+        let first = self.place(ticks.first);
         let within = self.ticks[first..].iter().take_while(|tick| **tick <= ticks.last);
         let behind = first + within.count();
         if first == behind {
@@ -123,6 +126,20 @@ impl Ledger {
             }
             known.get_or_insert(fate);
         }
+    }
+
+    /// The first tick from an instant on. Leaves come in the order of their ticks, so it is looked for where the last one was.
+    fn place(&mut self, instant: DateTime<Utc>) -> usize {
+        let last = self.last;
+        let is_next = |at: usize| self.ticks.get(at) == Some(&instant);
+        self.last = if is_next(last) {
+            last
+        } else if is_next(last + 1) {
+            last + 1
+        } else {
+            self.ticks.partition_point(|tick| *tick < instant)
+        };
+        self.last
     }
 
     /// How often a tick of a target was accounted for again: never, where the log is the daemon's alone.

@@ -5,11 +5,9 @@ use serde::Deserialize;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use evidenced_collector_api::Covers;
-
 use super::SummaryError;
 use super::changes::People;
-use super::look::{Judgement, Look, Places};
+use super::look::{Judgement, Look, Places, SnapshotPart};
 use super::sampling::Sampling;
 use crate::control::TestId;
 use crate::deviations::Judged;
@@ -35,7 +33,7 @@ pub(super) struct Gathered {
     pub(super) max_ages: HashMap<u64, HashMap<TestId, TimeDelta>>,
     pub(super) plans: Vec<PlanSeen>,
     pub(super) scopes: Vec<ScopeSeen>,
-    books: BTreeMap<Post, Book>,
+    books: HashMap<Post, Book, foldhash::fast::RandomState>,
     /// When each was in the plans.
     pub(super) posts: BTreeMap<Post, Span>,
     /// When each was in scope.
@@ -81,13 +79,6 @@ pub(super) struct ScopeSeen {
 }
 
 #[derive(Deserialize)]
-struct SnapshotPart {
-    tick: Option<DateTime<Utc>>,
-    covers: Covers,
-    complete: bool,
-}
-
-#[derive(Deserialize)]
 struct Boot {
     boot: String,
 }
@@ -96,7 +87,7 @@ pub(super) fn gather(reader: &Reader, period: &Window) -> Result<Gathered, Summa
     let mut gathered = Gathered::new(reader, period)?;
     // Plans that are sealed again at each start share a blob.
     let mut lists: HashMap<Hash, Lists> = HashMap::new();
-    let mut places = Places::default();
+    let mut places = Places::new(gathered.size);
     let mut prev = [0; 32];
     let origin = reader.origin().to_string();
     reader.walk(|seq, hash, bytes| {
@@ -113,7 +104,7 @@ pub(super) fn gather(reader: &Reader, period: &Window) -> Result<Gathered, Summa
         }
         match lead.kind {
             "snapshot" => {
-                let (Ok(part), Some(at)) = (places.own(&lead), places.of(&lead)) else {
+                let (Some(part), Some(at)) = (places.part(&lead), places.of(&lead)) else {
                     gathered.unreadable.push(seq);
                     return Ok(());
                 };

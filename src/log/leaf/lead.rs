@@ -4,11 +4,11 @@
 //! in this order and each only if the kind has it, `snapshot`, `plan`, `collector`, `source` and `target`: they are
 //! what the `entry` table indexes.
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Utc};
 use std::borrow::Cow;
-use std::ops::Range;
 
 use super::super::tree::Hash;
+use super::read_time;
 
 /// The indexed beginning of a leaf.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,11 +34,7 @@ pub struct Lead<'a> {
 impl Lead<'_> {
     /// When it was appended.
     pub fn instant(&self) -> Option<DateTime<Utc>> {
-        let number = |range: Range<usize>| self.time.get(range)?.parse().ok();
-        let year = i32::try_from(number(0..4)?).ok()?;
-        let date = NaiveDate::from_ymd_opt(year, number(5..7)?, number(8..10)?)?;
-        let time = date.and_hms_milli_opt(number(11..13)?, number(14..16)?, number(17..19)?, number(20..23)?);
-        time.map(|time| time.and_utc())
+        read_time(self.time)
     }
 }
 
@@ -187,36 +183,50 @@ impl<'a> Cursor<'a> {
 
 #[cfg(test)]
 mod tests {
+    use chrono::{SecondsFormat, TimeDelta};
+    use proptest::prelude::*;
+
     use super::*;
 
+    fn by_chrono(text: &str) -> Option<DateTime<Utc>> {
+        Some(DateTime::parse_from_rfc3339(text).ok()?.to_utc())
+    }
+
+    proptest! {
+        #[test]
+        fn an_instant_is_what_chrono_reads(seconds in -62_135_596_800_i64..253_402_300_800, nanoseconds in 0..1_000_000_000_i64) {
+            let instant = DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds) + TimeDelta::nanoseconds(nanoseconds);
+            for form in [SecondsFormat::Secs, SecondsFormat::Millis, SecondsFormat::Nanos, SecondsFormat::AutoSi] {
+                let time = instant.to_rfc3339_opts(form, true);
+                prop_assert_eq!(read_time(&time), by_chrono(&time));
+                prop_assert_eq!(Lead { time: &time, ..Lead::default() }.instant(), by_chrono(&time));
+            }
+        }
+
+        #[test]
+        fn what_is_no_instant_is_none(time in "[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{0,11})?(Z|[+]02:00)") {
+            prop_assert_eq!(read_time(&time), by_chrono(&time));
+        }
+    }
+
     #[test]
-    fn an_instant_is_what_its_text_says() {
+    fn the_edges_of_days_and_months_are_kept() {
         for time in [
-            "2026-11-21T22:47:06.123Z",
-            "2024-02-29T00:00:00.000Z",
-            "0001-01-01T23:59:59.999Z",
+            "2026-02-30T22:47:06Z",
+            "2026-13-01T00:00:00Z",
+            "2026-01-01T24:00:00.000Z",
+            "",
+            "2026",
         ] {
-            let lead = Lead {
-                time,
-                ..Lead::default()
-            };
-            let instant = DateTime::parse_from_rfc3339(time).unwrap().to_utc();
-            assert_eq!(lead.instant(), Some(instant));
+            assert_eq!(read_time(time), None, "{time}");
         }
         for time in [
-            "",
-            "2026-02-30T22:47:06.123Z",
-            "2026-13-01T00:00:00.000Z",
-            "2026-01-01T24:00:00.000Z",
+            "2024-02-29T23:59:59.999Z",
+            "2026-11-21T22:47:60Z",
+            "2026-11-21T22:47:06+02:00",
         ] {
-            assert_eq!(
-                Lead {
-                    time,
-                    ..Lead::default()
-                }
-                .instant(),
-                None
-            );
+            assert_eq!(read_time(time), by_chrono(time), "{time}");
+            assert!(read_time(time).is_some(), "{time}");
         }
     }
 }
